@@ -1,0 +1,71 @@
+"""What billing aggregation promises: every accepted unit of usage is charged once, at a price that is in force."""
+
+from __future__ import annotations
+
+from great_expectations import ExpectationSuite
+
+from expectations.promises import no_rows, unique
+
+
+def charges() -> ExpectationSuite:
+    """Over staged billing.charges: one row per charge."""
+    return ExpectationSuite(
+        name="billing_aggregation.charges",
+        expectations=[
+            unique(
+                "a charge stands once", ("tenant_id", "period", "charge_id"), "charge_id", "A charge that stands twice is billed twice."
+            ),
+            no_rows(
+                "every charge has a price in force",
+                "prices_in_force = 0",
+                "concat('product ', product_id, ' in ', coalesce(currency, 'no currency'))",
+                "An unpriced charge would be invoiced as nothing.",
+            ),
+            no_rows(
+                "no charge has two prices in force",
+                "prices_in_force > 1",
+                "concat('product ', product_id, ' in ', coalesce(currency, 'no currency'))",
+                "Which of two overlapping prices holds is not for a program to guess.",
+            ),
+            no_rows(
+                "every charge belongs to a known account",
+                "currency IS NULL",
+                "account_id",
+                "Without an account there is nobody to send the invoice to.",
+            ),
+            no_rows(
+                "every priced charge has an amount",
+                "prices_in_force = 1 AND currency IS NOT NULL AND amount IS NULL",
+                "charge_id",
+                "A charge without an amount would be invoiced as nothing.",
+            ),
+            no_rows(
+                "few charges are negative",
+                "amount < 0",
+                "charge_id",
+                "Credits are legal but rare; many at once point to a sign that was lost.",
+                severity="warning",
+            ),
+        ],
+    )
+
+
+def conservation() -> ExpectationSuite:
+    """Over accepted beside charged usage: one row per tenant and product."""
+    return ExpectationSuite(
+        name="billing_aggregation.conservation",
+        expectations=[
+            no_rows(
+                "charged quantity = accepted usage",
+                "accepted_quantity IS DISTINCT FROM charged_quantity",
+                "product_id",
+                "Usage would be lost or billed twice.",
+            ),
+            no_rows(
+                "charged rows = accepted rows",
+                "accepted_rows IS DISTINCT FROM charged_rows",
+                "product_id",
+                "Quantities that cancel out would hide a lost row.",
+            ),
+        ],
+    )

@@ -1,0 +1,73 @@
+"""What invoice generation promises: a document adds up to the last digit, and every charge is on exactly one."""
+
+from __future__ import annotations
+
+from great_expectations import ExpectationSuite
+
+from expectations.promises import no_rows, unique
+
+
+def invoices() -> ExpectationSuite:
+    """Over documents beside what their lines and taxes add up to: one row per document."""
+    return ExpectationSuite(
+        name="invoice_generation.invoices",
+        expectations=[
+            unique("a document stands once", ("tenant_id", "invoice_id"), "invoice_id", "A document that stands twice is owed twice."),
+            no_rows(
+                "net = sum of lines",
+                "net IS DISTINCT FROM lines OR net IS DISTINCT FROM taxable OR line_count IS DISTINCT FROM line_count_found",
+                "invoice_id",
+                "A customer who adds the lines up would not find the total.",
+            ),
+            no_rows("tax = sum of taxes", "tax IS DISTINCT FROM taxes", "invoice_id", "The tax return would not match the documents."),
+            no_rows("gross = net + tax", "gross IS DISTINCT FROM net + tax", "invoice_id", "The amount to pay would be wrong."),
+            no_rows(
+                "lines are rounded as the policy says",
+                "abs(lines - lines_rated) > line_count_found",
+                "invoice_id",
+                "Rounding moves a line by less than one unit; more is a lost or invented amount.",
+            ),
+            no_rows(
+                "amounts are in minor units",
+                "line_off_grid = 1 OR tax_off_grid = 1",
+                "invoice_id",
+                "Nobody can pay a third of a cent.",
+            ),
+            no_rows("every line has a tax line", "untaxed = 1", "invoice_id", "A line without a tax decision may not be issued."),
+            no_rows("every line has an amount", "unpriced = 1", "invoice_id", "A line without an amount may not be issued."),
+            no_rows(
+                "every document has a customer, a country and a seller",
+                "account_id IS NULL OR customer_country IS NULL OR legal_entity_id IS NULL OR due_date < issue_date",
+                "invoice_id",
+                "A document that names no customer country cannot be lawful there.",
+            ),
+            no_rows(
+                "credit notes are few",
+                "document_type = 'credit_note'",
+                "invoice_id",
+                "Legal, but a month full of them points to a sign that was lost.",
+                severity="warning",
+            ),
+        ],
+    )
+
+
+def lines() -> ExpectationSuite:
+    """Over every charge beside the lines it is on: one row per charge."""
+    return ExpectationSuite(
+        name="invoice_generation.lines",
+        expectations=[
+            no_rows(
+                "every charge is on exactly one line",
+                "times IS DISTINCT FROM 1",
+                "charge_id",
+                "A charge on no document is lost revenue, on two it is billed twice.",
+            ),
+            no_rows(
+                "a line carries its charge's amount",
+                "charged_amount IS DISTINCT FROM lined_amount",
+                "charge_id",
+                "Amounts may only change where the policy rounds.",
+            ),
+        ],
+    )

@@ -1,0 +1,143 @@
+"""Bytes to rows: every record of a landed file with its number, all values as text, malformed records included.
+
+The decoding runs in Spark's Python workers, one file a task, in vectorised Arrow batches; nothing is typed or refused here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from jobs.ingestion.files import LandingFile, source_columns
+from jobs.ledger.tenants import Mapping
+
+BLOCK = 8 << 20
+MALFORMED = "_malformed"  # why the record could not be split into columns; null for a good one
+LINE = "_line"
+
+
+def decoded(spark: SparkSession, files: Sequence[LandingFile], mapping: Mapping) -> DataFrame:
+    """Every record of `files`, which share one mapping.
+
+    Returns tenant_id, landing_id, row_number (1 is the first record after a header), _malformed, and the source columns
+    the mapping uses: text, or for Parquet the file's own types.
+    """
+    if mapping.format == "parquet":
+        return _parquet(spark, files, mapping)
+    columns = source_columns(mapping)
+    listed = spark.createDataFrame(
+        [(file.tenant_id, file.landing_id, str(file.path)) for file in files], "tenant_id string, landing_id string, path string"
+    )
+    read = columns if mapping.format == "csv" else (LINE,)
+    fields = [("tenant_id", T.StringType()), ("landing_id", T.StringType()), ("row_number", T.LongType())]
+    texts = [(name, T.StringType()) for name in (MALFORMED, *read)]
+    schema = T.StructType([T.StructField(name, kind) for name, kind in (*fields, *texts)])
+    how = mapping.model_dump()
+
+    def decode(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for row in batch.to_pylist():
+                for rows in _records(row["path"], how, read):
+                    owner = {name: pa.array([row[name]] * rows.num_rows, pa.string()) for name in ("tenant_id", "landing_id")}
+                    arrays = [owner["tenant_id"], owner["landing_id"], *rows.columns]
+                    yield pa.RecordBatch.from_arrays(arrays, names=[field.name for field in schema.fields])
+
+    rows = listed.repartition(len(files), "landing_id").mapInArrow(decode, schema)
+    return rows if mapping.format == "csv" else _json(rows, columns)
+
+
+def _records(path: str, how: dict[str, Any], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Batches of (row_number, _malformed, *columns) of a delimited text file, in file order."""
+    from pyarrow import csv
+
+    is_csv = how["format"] == "csv"
+    bad: list[tuple[int, str]] = []
+
+    def refuse(row: Any) -> str:
+        bad.append((row.number, f"row: {row.actual_columns} fields where {row.expected_columns} are expected"))
+        return "skip"
+
+    header = 1 if is_csv else 0
+    stream = pa.input_stream(path, compression="gzip" if Path(path).suffix == ".gz" else None)
+    reader = csv.open_csv(
+        stream,
+        read_options=csv.ReadOptions(
+            use_threads=False,
+            block_size=BLOCK,
+            encoding=how["encoding"],
+            column_names=None if is_csv else [LINE],
+        ),
+        parse_options=csv.ParseOptions(
+            delimiter=how["delimiter"] if is_csv else "\x01",
+            quote_char=how["quote"] if is_csv else False,
+            newlines_in_values=is_csv,
+            invalid_row_handler=refuse,
+        ),
+        convert_options=csv.ConvertOptions(
+            column_types={name: pa.string() for name in columns},
+            include_columns=list(columns),
+            strings_can_be_null=False,
+        ),
+    )
+    next_number = 1
+    reported = 0
+    for batch in reader:
+        numbers = []
+        refused = {number - header for number, _ in bad}
+        while len(numbers) < batch.num_rows:
+            if next_number not in refused:
+                numbers.append(next_number)
+            next_number += 1
+        yield pa.RecordBatch.from_arrays(
+            [pa.array(numbers, pa.int64()), pa.nulls(batch.num_rows, pa.string()), *batch.columns],
+            names=["row_number", MALFORMED, *columns],
+        )
+        if len(bad) > reported:
+            yield _malformed(bad[reported:], header, columns)
+            reported = len(bad)
+    if len(bad) > reported:
+        yield _malformed(bad[reported:], header, columns)
+
+
+def _malformed(bad: Sequence[tuple[int, str]], header: int, columns: Sequence[str]) -> pa.RecordBatch:
+    numbers = pa.array([number - header for number, _ in bad], pa.int64())
+    reasons = pa.array([reason for _, reason in bad], pa.string())
+    empty = [pa.nulls(len(bad), pa.string()) for _ in columns]
+    return pa.RecordBatch.from_arrays([numbers, reasons, *empty], names=["row_number", MALFORMED, *columns])
+
+
+def _json(rows: DataFrame, columns: Sequence[str]) -> DataFrame:
+    """JSON Lines: values keep the digits they were written with, which a JSON number type would not."""
+    corrupt = "_corrupt"
+    schema = T.StructType([T.StructField(name, T.StringType()) for name in (*columns, corrupt)])
+    parsed = F.from_json(LINE, schema, {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": corrupt})
+    named = rows.withColumn("_record", parsed)
+    return named.select(
+        "tenant_id",
+        "landing_id",
+        "row_number",
+        F.when(F.col(f"_record.{corrupt}").isNotNull(), F.lit("row: not a JSON object")).alias(MALFORMED),
+        *(F.col(f"_record.`{name}`").alias(name) for name in columns),
+    )
+
+
+def _parquet(spark: SparkSession, files: Sequence[LandingFile], mapping: Mapping) -> DataFrame:
+    owners = spark.createDataFrame(
+        [(file.tenant_id, file.landing_id, file.path.resolve().as_uri()) for file in files],
+        "tenant_id string, landing_id string, file_uri string",
+    )
+    columns = [f"`{name}`" for name in source_columns(mapping)]
+    rows = spark.read.parquet(*(str(file.path.resolve()) for file in files)).select(
+        F.col("_metadata.file_path").alias("file_uri"),
+        (F.col("_metadata.row_index") + 1).alias("row_number"),
+        F.lit(None).cast("string").alias(MALFORMED),
+        *columns,
+    )
+    named = rows.join(F.broadcast(owners), on="file_uri", how="inner")
+    return named.select("tenant_id", "landing_id", "row_number", MALFORMED, *columns)

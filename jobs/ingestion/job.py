@@ -1,0 +1,197 @@
+"""Landing files to raw tables: every row accepted, quarantined with its reasons, or counted as an exact duplicate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import groupby
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs.ingestion import decode, files, transforms
+from jobs.ingestion.feeds import FEEDS, FeedType
+from jobs.ingestion.files import LANDED, Delivered, LandingFile
+from jobs.ingestion.settings import settings
+from jobs.ingestion.tables import LANDED_FILES, WAITING
+from jobs.ledger.facts import standing
+from jobs.ledger.periods import Period
+from jobs.ledger.tenants import Tenant, chosen, tenants
+from jobs.runtime import delta_log
+from jobs.runtime.house import House, Snapshot, visible
+from jobs.runtime.logs import say
+from jobs.runtime.ops import Unit
+from jobs.runtime.verbs import Invocation, Planned, Written
+from jobs.stages import INGESTION, INVOICE_GENERATION
+
+WHAT_TO_DO = "Look at raw.quarantine and raw.landed_files of the tenant, mend the file or its mapping"
+
+
+def plan(snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Planned]:
+    """One unit per tenant with files to look at. Landing belongs to no month: a run takes whatever is complete."""
+    settings()
+    found = _arrivals(snapshot, chosen(invocation.tenants), invocation.parameters.get("replay"))
+    for file in found:
+        if file.status != LANDED:
+            say(f"{file.tenant_id}/{file.feed}: {file.path.name} refused, it {file.reason}. Its rows were not landed; the others are.")
+    return [
+        Planned(Unit(INGESTION.name, tenant, "all", "files"), inputs={file.landing_id: file.status for file in group})
+        for tenant, group in groupby(found, key=lambda file: file.tenant_id)
+    ]
+
+
+def write(house: House) -> Written:
+    """Decode, type and judge every row; stage what was accepted, what was not, and the account of each file."""
+    mine = {name: tenant for name, tenant in tenants().items() if name in house.run.tenants}
+    found = _arrivals(house.snapshot, mine, house.run.parameters.get("replay"))
+    staged: dict[str, str] = {}
+    quarantined: list[DataFrame] = []
+    accounts_of_files: dict[str, dict[str, object]] = {file.landing_id: {} for file in found}
+    for feed in FEEDS.values():
+        landed = [file for file in found if file.feed == feed.name and file.status == LANDED]
+        if landed:
+            quarantined.append(_land(house, feed, landed, mine, staged, accounts_of_files))
+    if quarantined:
+        every = quarantined[0]
+        for more in quarantined[1:]:
+            every = every.unionByName(more)
+        staged["raw.quarantine"] = house.stage(every, "raw.quarantine")
+        for row in transforms.row_counts(house.staged("raw.quarantine")).collect():
+            accounts_of_files[row["landing_id"]]["rows_quarantined"] = row["rows"]
+    told = [_account_of(file, accounts_of_files[file.landing_id], house.run.publication_id) for file in found]
+    staged["raw.landed_files"] = house.stage(house.spark.createDataFrame(told, LANDED_FILES.schema), "raw.landed_files")
+    return Written(staged, _found_units(house.snapshot, staged, found))
+
+
+def _land(
+    house: House,
+    feed: FeedType,
+    landed: list[LandingFile],
+    mine: dict[str, Tenant],
+    staged: dict[str, str],
+    accounts_of_files: dict[str, dict[str, object]],
+) -> DataFrame:
+    """Stage the accepted rows of one feed; fills in its files' counts and returns its quarantined rows."""
+    totals = max(len(file.mapping.control_totals) for file in landed)
+    rows = _canonical(house, feed, landed, mine, totals)
+    existing = standing(house.read_all_months(feed.table.name), house.read_all_months("raw.landed_files"))
+    replaced = [file.replaces for file in landed if file.replaces]
+    if replaced:
+        existing = existing.where(~F.col("landing_id").isin(*replaced))
+    doubtful = transforms.suspects(rows, existing, feed).persist()
+    order = house.spark.createDataFrame([(file.landing_id, at) for at, file in enumerate(landed)], "landing_id string, file_order int")
+    verdicts = transforms.with_verdicts(rows, existing, doubtful, feed, order)
+    accepted = verdicts.where(F.col("verdict") == transforms.ACCEPTED)
+    staged[feed.table.name] = house.stage(accepted, feed.table.name)
+    repeated = verdicts.where(F.col("verdict") == transforms.DUPLICATE)
+    say(f"{feed.name}: {len(landed)} files written, now counting")
+    kept = house.staged(feed.table.name)
+    for column, counted in (("rows_accepted", kept), ("rows_duplicate", repeated)):
+        for row in transforms.row_counts(counted).collect():
+            accounts_of_files[row["landing_id"]][column] = row["rows"]
+    names = {file.landing_id: file.mapping.control_totals for file in landed}
+    for row in transforms.read_counts(rows, totals).collect():
+        sums = {name: row[f"total_{at}"] for at, name in enumerate(names[row["landing_id"]])}
+        accounts_of_files[row["landing_id"]] |= {"rows_read": row["rows_read"], "control_totals": sums}
+    if feed.name == "usage" and (late := _frozen_months(house)) is not None:
+        staged[WAITING.name] = house.stage(transforms.waiting(kept, late), WAITING.name)
+    return verdicts.where(F.col("verdict") == transforms.QUARANTINED).select(
+        "tenant_id", F.lit(feed.name).alias("feed"), "landing_id", "row_number", "reasons", "source_row"
+    )
+
+
+def _canonical(house: House, feed: FeedType, landed: list[LandingFile], mine: dict[str, Tenant], totals: int) -> DataFrame:
+    """The rows of all files of a feed, typed. Files that share a mapping and a time zone are read by one branch of the plan."""
+
+    def way(file: LandingFile) -> tuple[str, str]:
+        return file.mapping_version, mine[file.tenant_id].timezone
+
+    branches = []
+    for (_, timezone), group in groupby(sorted(landed, key=way), key=way):
+        alike = list(group)
+        mapping = alike[0].mapping
+        rows = decode.decoded(house.spark, alike, mapping)
+        branches.append(transforms.canonical(rows, feed, mapping, settings(), timezone, totals))
+    rows = branches[0]
+    for branch in branches[1:]:
+        rows = rows.unionByName(branch)
+    if all(file.mapping.format == "parquet" for file in landed):
+        return rows  # cheap to read again, and only the columns that a pass needs
+    place = f"{house.place(feed.table.name)}__decoded"
+    rows.write.format("parquet").mode("overwrite").save(place)
+    return house.spark.read.parquet(place)
+
+
+def _frozen_months(house: House) -> DataFrame | None:
+    """The months of this run's tenants that were already invoiced: tenant_id, period."""
+    frozen = [
+        (unit.tenant_id, Period(unit.period).first_day)
+        for unit in house.snapshot.latest
+        if unit.stage == INVOICE_GENERATION.name and unit.tenant_id in house.run.tenants
+    ]
+    return house.spark.createDataFrame(frozen, "tenant_id string, period date") if frozen else None
+
+
+def audit(house: House) -> dict[str, DataFrame]:
+    """files: the account of every file. usage: what was accepted, counted once more from the staged version."""
+    landed = house.staged("raw.landed_files")
+    usage = house.staged("raw.usage") if _was_staged(house, "raw.usage") else house.spark.createDataFrame([], FEEDS["usage"].table.schema)
+    return {"files": landed, "usage": transforms.usage_account(usage, landed)}
+
+
+def _was_staged(house: House, name: str) -> bool:
+    from jobs.runtime import storage
+
+    return storage.exists(f"{house.place(name)}/_delta_log")
+
+
+def _arrivals(snapshot: Snapshot, mine: dict[str, Tenant], replay: str | None) -> list[LandingFile]:
+    return files.arrivals(mine, _delivered(snapshot), replay)
+
+
+def _delivered(snapshot: Snapshot) -> list[Delivered]:
+    """The files of complete publications, read from Delta without Spark."""
+    seen = visible(LANDED_FILES, snapshot)
+    if seen.version is None:
+        return []
+    table = delta_log.open_table(LANDED_FILES.name)
+    assert table is not None
+    table.load_as_version(seen.version)
+    columns = ["tenant_id", "feed", "file_name", "content_sha256", "mapping_version", "landing_id", "status", "publication_id"]
+    rows = table.to_pyarrow_table(columns=columns).to_pylist()
+    return [
+        Delivered(**{name: row[name] for name in columns if name != "publication_id"})
+        for row in rows
+        if row["publication_id"] not in seen.hidden
+    ]
+
+
+def _account_of(file: LandingFile, counted: dict[str, object], publication_id: str) -> tuple[object, ...]:
+    """A row of raw.landed_files."""
+    landed = file.status == LANDED
+    values = {
+        "tenant_id": file.tenant_id, "landing_id": file.landing_id, "feed": file.feed, "file_name": file.path.name,
+        "content_sha256": file.content_sha256, "mapping_version": file.mapping_version, "replaces_landing_id": file.replaces,
+        "status": file.status, "reason": file.reason, "bytes": file.bytes, "publication_id": publication_id,
+        "control_totals": counted.get("control_totals"),
+    }  # fmt: skip
+    for column in ("rows_read", "rows_accepted", "rows_quarantined", "rows_duplicate"):
+        values[column] = counted.get(column, 0) if landed else 0
+    return tuple(values[field.name] for field in LANDED_FILES.schema.fields)
+
+
+def _found_units(snapshot: Snapshot, staged: dict[str, str], found: Iterable[LandingFile]) -> list[Planned]:
+    """The months, and the tables without months, that landed files have added to."""
+    planned = []
+    for feed in FEEDS.values():
+        if feed.table.name not in staged:
+            continue
+        touched = set()
+        for action in delta_log.staged_files(staged[feed.table.name]):
+            values = action["partitionValues"]
+            touched.add((values["tenant_id"], str(values["period"])[:7] if "period" in values else "all"))
+        for tenant, month in sorted(touched):
+            unit = Unit(INGESTION.name, tenant, month, feed.name)
+            landings = sorted(file.landing_id for file in found if (file.tenant_id, file.feed) == (tenant, feed.name))
+            before = snapshot.fingerprint(unit) or ""
+            planned.append(Planned(unit, inputs={"before": before, "landings": ",".join(landings)}, fenced=False))
+    return planned

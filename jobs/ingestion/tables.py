@@ -1,0 +1,151 @@
+"""What ingestion publishes: every landed row, accepted or quarantined, and the files they came in."""
+
+from __future__ import annotations
+
+from pyspark.sql import types as T
+
+from jobs.ledger.columns import COUNT, CURRENCY, PERIOD, PUBLICATION, QUANTITY, TENANT, optional
+from jobs.runtime.tables import Table
+
+SOURCE = (optional("landing_id", T.StringType()), optional("row_number", T.LongType()))
+
+LANDED_FILES = Table(  # one row per tenant and landing: a file's content, read with one version of its mapping
+    "raw.landed_files",
+    T.StructType(
+        [
+            TENANT,
+            optional("landing_id", T.StringType()),
+            optional("feed", T.StringType()),
+            optional("file_name", T.StringType()),
+            optional("content_sha256", T.StringType()),
+            optional("mapping_version", T.StringType()),
+            optional("replaces_landing_id", T.StringType()),  # set when a file was replayed after its mapping was mended
+            optional("status", T.StringType()),  # landed | refused_duplicate | refused_unreadable
+            optional("reason", T.StringType()),  # why it was refused, in words
+            optional("bytes", COUNT),
+            optional("rows_read", COUNT),
+            optional("rows_accepted", COUNT),
+            optional("rows_quarantined", COUNT),
+            optional("rows_duplicate", COUNT),
+            optional("control_totals", T.MapType(T.StringType(), QUANTITY)),  # exact sums of the columns the mapping names
+            PUBLICATION,
+        ]
+    ),
+    kind="issued",
+    unit=("tenant_id",),
+)
+
+QUARANTINE = Table(  # one row per tenant, landing and row number
+    "raw.quarantine",
+    T.StructType(
+        [
+            TENANT,
+            optional("feed", T.StringType()),
+            *SOURCE,
+            optional("reasons", T.ArrayType(T.StringType())),  # all of them, "column: what is wrong"
+            optional("source_row", T.StringType()),  # JSON; personal columns are left out, the landed file keeps them
+            PUBLICATION,
+        ]
+    ),
+    kind="issued",
+    unit=("tenant_id",),
+)
+
+ACCOUNTS = Table(  # one row per source record; the current one has the latest valid_from
+    "raw.accounts",
+    T.StructType(
+        [
+            TENANT,
+            optional("account_id", T.StringType()),
+            optional("legal_name", T.StringType()),
+            optional("country", T.StringType()),  # ISO 3166 alpha-2
+            optional("currency", CURRENCY),
+            optional("payer_account_id", T.StringType()),
+            optional("region", T.StringType()),
+            optional("postal_code", T.StringType()),
+            optional("city", T.StringType()),
+            optional("street", T.StringType()),
+            optional("tax_id", T.StringType()),
+            optional("is_business", T.BooleanType()),
+            optional("payment_terms_days", T.IntegerType()),
+            optional("credit_limit", QUANTITY),
+            optional("segment", T.StringType()),
+            optional("email", T.StringType()),
+            optional("iban", T.StringType()),
+            optional("status", T.StringType()),
+            optional("valid_from", T.DateType()),
+            *SOURCE,
+            PUBLICATION,
+        ]
+    ),
+    kind="issued",
+    unit=("tenant_id",),
+    order=("account_id",),
+    personal=("legal_name", "postal_code", "city", "street", "tax_id", "email", "iban"),
+)
+
+PRICES = Table(  # one row per source record: a price in force from valid_from to valid_to
+    "raw.prices",
+    T.StructType(
+        [
+            TENANT,
+            optional("price_id", T.StringType()),
+            optional("product_id", T.StringType()),
+            optional("model", T.StringType()),
+            optional("currency", CURRENCY),
+            optional("parameters", T.StringType()),  # JSON, as the model documents it: per_unit has {"unit_price": "0.05"}
+            optional("valid_from", T.DateType()),
+            optional("valid_to", T.DateType()),  # the first day it no longer holds
+            optional("region", T.StringType()),
+            optional("unit", T.StringType()),
+            optional("account_id", T.StringType()),
+            *SOURCE,
+            PUBLICATION,
+        ]
+    ),
+    kind="issued",
+    unit=("tenant_id",),
+    order=("product_id",),
+)
+
+USAGE_COLUMNS = (
+    optional("record_id", T.StringType()),
+    optional("account_id", T.StringType()),
+    optional("product_id", T.StringType()),
+    optional("usage_start", T.TimestampType()),
+    optional("usage_end", T.TimestampType()),
+    optional("quantity", QUANTITY),
+    optional("unit", T.StringType()),
+    optional("region", T.StringType()),
+    optional("unit_price", QUANTITY),
+    optional("currency", CURRENCY),
+    optional("tags", T.StringType()),  # JSON
+    optional("revision", T.IntegerType()),
+    optional("withdrawn", T.BooleanType()),
+)
+
+USAGE = Table(  # one row per source record
+    "raw.usage",
+    T.StructType([TENANT, PERIOD, *USAGE_COLUMNS, *SOURCE, PUBLICATION]),
+    kind="issued",
+    order=("account_id", "product_id"),
+)
+
+WAITING = Table(  # one row per usage record that came after its month was invoiced
+    "billing.waiting",
+    T.StructType(
+        [
+            TENANT,
+            PERIOD,
+            optional("record_id", T.StringType()),
+            optional("revision", T.IntegerType()),
+            optional("account_id", T.StringType()),
+            optional("product_id", T.StringType()),
+            optional("quantity", QUANTITY),
+            optional("reason", T.StringType()),
+            *SOURCE,
+            PUBLICATION,
+        ]
+    ),
+    kind="issued",
+)

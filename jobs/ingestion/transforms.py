@@ -1,0 +1,274 @@
+"""Source rows to canonical rows: typed, with every reason why a row cannot be accepted, and told apart from its repetitions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from jobs.ingestion.decode import MALFORMED
+from jobs.ingestion.feeds import FeedType
+from jobs.ingestion.files import columns_of
+from jobs.ingestion.settings import Settings
+from jobs.ledger.columns import QUANTITY
+from jobs.ledger.identity import natural_id
+from jobs.ledger.tenants import Column as Rule
+from jobs.ledger.tenants import Mapping
+
+ACCEPTED, QUARANTINED, DUPLICATE = "accepted", "quarantined", "duplicate"
+DEFAULT_VALID_FROM = "1970-01-01"
+CURRENCY = "^[A-Z]{3}$"
+COUNTRY = "^[A-Z]{2}$"
+MODELS = ("per_unit", "price_on_record")
+
+
+def canonical(rows: DataFrame, feed: FeedType, mapping: Mapping, settings: Settings, timezone: str, totals: int) -> DataFrame:
+    """Apply a mapping to decoded source rows.
+
+    rows: as decode.decoded returns them. timezone: in which the tenant's months are billed. totals: how many control totals
+    the result has room for; the mapping's own come first, the rest is null.
+    Returns tenant_id, landing_id, row_number, the feed's canonical columns (null where unusable), for usage also period,
+    reasons (all of them, empty for a good row), source_row (JSON without personal columns) and total_<n> (decimal).
+    Nothing is dropped: every source row comes back once.
+    """
+    texts = {field.name: _text(mapping.columns.get(field.name), mapping) for field in feed.columns}
+    if "valid_from" in texts and "valid_from" not in mapping.columns and feed.name == "accounts":
+        texts["valid_from"] = F.lit(DEFAULT_VALID_FROM)
+    if "revision" in texts and "revision" not in mapping.columns:
+        texts["revision"] = F.lit("0")
+    if "withdrawn" in texts and "withdrawn" not in mapping.columns:
+        texts["withdrawn"] = F.lit("false")
+    staged = rows.select(
+        "tenant_id", "landing_id", "row_number", MALFORMED,
+        *(text.alias(f"text_{name}") for name, text in texts.items()),
+        _source_row(rows, feed, mapping).alias("source_row"),
+        *(_total(mapping, at).alias(f"total_{at}") for at in range(totals)),
+    )  # fmt: skip
+    typed = staged.select("*", *(_typed(field, mapping).alias(field.name) for field in feed.columns))
+    if feed.may_be_identified_by_content and "record_id" not in mapping.columns:
+        typed = _identified_by_content(typed, feed, mapping)
+    reasons = [F.col(MALFORMED), *(_reasons(field, feed, mapping) for field in feed.columns), *_domain_reasons(feed, settings)]
+    judged = typed.withColumn(
+        "reasons",
+        F.when(F.col(MALFORMED).isNotNull(), F.array(F.col(MALFORMED))).otherwise(F.array_compact(F.array(*reasons))),
+    )
+    if feed.name == "usage":
+        local = F.from_utc_timestamp("usage_start", timezone) if timezone != "UTC" else F.col("usage_start")
+        judged = judged.withColumn("period", F.trunc(F.to_date(local), "month"))
+    return judged.drop(MALFORMED, *(f"text_{name}" for name in texts))
+
+
+def _total(mapping: Mapping, at: int) -> Column:
+    """The value that a row adds to the mapping's control total number `at`."""
+    names = mapping.control_totals
+    return F.expr(f"try_cast(`{names[at]}` AS DECIMAL(38,21))") if at < len(names) else F.lit(None).cast(QUANTITY)
+
+
+def _text(rule: Rule | str | None, mapping: Mapping) -> Column:
+    """The value a canonical column is made from, null where the source says nothing."""
+    if rule is None:
+        return F.lit(None).cast("string")
+    if isinstance(rule, str):
+        rule = Rule(source=rule)
+    if rule.constant is not None:
+        return F.lit(rule.constant)
+    value = F.expr(rule.sql) if rule.sql is not None else F.col(f"`{rule.source}`")
+    nulls = [null for null in mapping.null_values]
+    shown = value if mapping.format == "parquet" and rule.map is None else F.trim(value.cast("string"))
+    if mapping.format != "parquet":
+        shown = F.when(~shown.isin(*nulls), shown) if nulls else shown
+    if rule.map is not None:
+        pairs = F.create_map(*(F.lit(text) for pair in rule.map.items() for text in pair))
+        shown = F.when(shown.isNotNull(), F.coalesce(F.try_element_at(pairs, shown), F.concat(F.lit("\0"), shown)))
+    return shown
+
+
+def _typed(field: T.StructField, mapping: Mapping) -> Column:
+    """A canonical column from its text; null where the text does not fit its type."""
+    text = F.col(f"text_{field.name}")
+    rule = mapping.columns.get(field.name)
+    pattern = rule.format if isinstance(rule, Rule) else None
+    if isinstance(field.dataType, T.StringType):
+        value = text.cast("string")
+        return F.when(~value.startswith("\0"), value)
+    if isinstance(field.dataType, T.TimestampType):
+        moment = F.try_to_timestamp(text, F.lit(pattern)) if pattern else F.expr(f"try_cast(text_{field.name} AS TIMESTAMP)")
+        if mapping.timezone == "UTC":
+            return moment
+        carries_zone = text.cast("string").rlike("(Z|[+-][0-9]{2}:?[0-9]{2})$") if not pattern else F.lit("X" in pattern)
+        return F.when(carries_zone, moment).otherwise(F.to_utc_timestamp(moment, mapping.timezone))
+    if isinstance(field.dataType, T.DateType) and pattern:
+        return F.to_date(F.try_to_timestamp(text, F.lit(pattern)))
+    return F.expr(f"try_cast(text_{field.name} AS {field.dataType.simpleString()})")
+
+
+def _reasons(field: T.StructField, feed: FeedType, mapping: Mapping) -> Column:
+    """Why one column of a row is not usable; null when it is. Reasons name columns, never values."""
+    text, name = F.col(f"text_{field.name}"), field.name
+    required = name in feed.required or name in feed.key
+    told = F.lit(None).cast("string")
+    if isinstance(field.dataType, T.StringType):
+        told = F.when(text.cast("string").startswith("\0"), F.lit(f"{name}: not in the mapping's list"))
+    else:
+        kind = {"decimal": "number that fits", "timestamp": "time", "date": "date", "int": "whole number", "boolean": "yes or no"}
+        what = next((word for key, word in kind.items() if field.dataType.simpleString().startswith(key)), "value")
+        told = F.when(text.isNotNull() & F.col(name).isNull(), F.lit(f"{name}: not a {what}"))
+    if isinstance(field.dataType, T.DecimalType) and mapping.format != "parquet":
+        decimals = F.length(F.regexp_extract(text, r"\.(\d*?)0*$", 1))
+        narrowed = (F.length(text) > field.dataType.scale) & (decimals > field.dataType.scale)
+        told = F.coalesce(told, F.when(narrowed, F.lit(f"{name}: more than {field.dataType.scale} decimals")))
+    if required:
+        missing = text.isNull() if name != "record_id" else F.col("record_id").isNull() & text.isNull()
+        told = F.coalesce(F.when(missing, F.lit(f"{name}: missing")), told)
+    if name == "currency":
+        told = F.coalesce(told, F.when(~F.col(name).rlike(CURRENCY), F.lit("currency: not an ISO 4217 code")))
+    if name == "country":
+        told = F.coalesce(told, F.when(~F.col(name).rlike(COUNTRY), F.lit("country: not an ISO 3166 code")))
+    return told
+
+
+def _domain_reasons(feed: FeedType, settings: Settings) -> list[Column]:
+    """What a record may not say although each of its columns is well formed."""
+    if feed.name == "usage":
+        start = F.to_date("usage_start")
+        outside = (start < F.lit(settings.earliest_usage)) | (start > F.lit(settings.latest_usage))
+        window = f"usage_start: outside {settings.earliest_usage} to {settings.latest_usage}"
+        backwards = F.col("usage_end") < F.col("usage_start")
+        unpriced = F.col("unit_price").isNotNull() & F.col("currency").isNull()
+        return [
+            F.when(outside, F.lit(window)),
+            F.when(backwards, F.lit("usage_end: before usage_start")),
+            F.when(unpriced, F.lit("currency: missing beside a unit_price")),
+        ]
+    if feed.name == "prices":
+        known = F.col("model").isin(*MODELS)
+        unit_price = F.expr("try_cast(get_json_object(parameters, '$.unit_price') AS DECIMAL(38,21))")
+        return [
+            F.when(~known, F.lit(f"model: not one of {', '.join(MODELS)}")),
+            F.when((F.col("model") == "per_unit") & unit_price.isNull(), F.lit("parameters: no unit_price")),
+            F.when(F.col("valid_to") <= F.col("valid_from"), F.lit("valid_to: not after valid_from")),
+        ]
+    return []
+
+
+def _content(feed: FeedType, without: Sequence[str] = ()) -> Column:
+    """What a record says, length-prefixed so that no two records say the same by accident."""
+    return natural_id(*(field.name for field in feed.columns if field.name not in without))
+
+
+def _identified_by_content(typed: DataFrame, feed: FeedType, mapping: Mapping) -> DataFrame:
+    """Give rows without an id of their own one that another delivery of the same content would give them again.
+
+    count_once: equal rows are one record. count_each: the n-th of several equal rows of a tenant's file is the n-th record.
+    """
+    content = typed.withColumn("record_id", _content(feed, without=("record_id",)))
+    if mapping.equal_rows == "count_once":
+        return content
+    within = Window.partitionBy("tenant_id", "landing_id", "record_id").orderBy("row_number")
+    occurrence = F.row_number().over(within).cast("string")
+    return content.withColumn("record_id", F.concat_ws("-", F.col("record_id"), occurrence))
+
+
+def suspects(new: DataFrame, existing: DataFrame, feed: FeedType) -> DataFrame:
+    """The keys that occur more than once among acceptable new rows, or in earlier runs already. One row per key."""
+    key = ["tenant_id", *feed.key]
+    good = new.where(F.size("reasons") == 0).select(*key)
+    repeated = good.groupBy(*key).agg(F.count(F.lit(1)).alias("times")).where(F.col("times") > 1).select(*key)
+    again = good.join(existing.select(*key), on=key, how="left_semi")
+    return repeated.unionByName(again).distinct()
+
+
+def with_verdicts(new: DataFrame, existing: DataFrame, doubtful: DataFrame, feed: FeedType, order: DataFrame) -> DataFrame:
+    """Tell accepted rows, quarantined rows and exact duplicates apart, in a column `verdict`.
+
+    new: canonical rows. existing: accepted rows of the same feed, from earlier runs. doubtful: as suspects() returns them.
+    order: landing_id, file_order. A record counts once: a row equal to one before it is a duplicate; a row that says
+    something else under the same key and brings no higher revision is quarantined. "Before" is by file, then row number.
+    Only doubtful keys are compared; on clean data nothing wide is shuffled.
+    """
+    key = ["tenant_id", *feed.key]
+    good = new.where(F.size("reasons") == 0)
+    bad = new.where(F.size("reasons") > 0).select("*", F.lit(QUARANTINED).alias("verdict"))
+    clean = good.join(doubtful, on=key, how="left_anti").select("*", F.lit(ACCEPTED).alias("verdict"))
+
+    def compared(rows: DataFrame) -> DataFrame:
+        revision = F.col("revision") if "revision" in rows.columns else F.lit(0)
+        return rows.select(
+            *key, "landing_id", "row_number", "file_order", revision.alias("revision_compared"), _content(feed).alias("content")
+        )
+
+    doubted = good.join(doubtful, on=key, how="left_semi").join(F.broadcast(order), on="landing_id", how="inner")
+    earlier = existing.join(doubtful, on=key, how="left_semi").withColumn("file_order", F.lit(-1))
+    turn = Window.partitionBy(*key).orderBy("file_order", "landing_id", "row_number")
+    same = Window.partitionBy(*key, "content").orderBy("file_order", "landing_id", "row_number")
+    highest = F.max("revision_compared").over(turn.rowsBetween(Window.unboundedPreceding, -1))
+    verdict = (
+        F.when(F.row_number().over(same) > 1, DUPLICATE)
+        .when(F.col("revision_compared") <= highest, QUARANTINED)
+        .otherwise(ACCEPTED)
+    )
+    told = (
+        compared(doubted).unionByName(compared(earlier)).select("*", verdict.alias("verdict")).where(F.col("file_order") >= 0)
+    ).select("tenant_id", "landing_id", "row_number", "verdict")
+    settled = doubted.drop("file_order").join(told, on=["tenant_id", "landing_id", "row_number"], how="inner")
+    conflict = F.array(F.lit(f"{feed.key[0]}: landed before with other content, and the revision is not higher"))
+    settled = settled.withColumn("reasons", F.when(F.col("verdict") == QUARANTINED, conflict).otherwise(F.col("reasons")))
+    return clean.unionByName(settled).unionByName(bad)
+
+
+def _source_row(rows: DataFrame, feed: FeedType, mapping: Mapping) -> Column:
+    """The source row for the quarantine, as JSON; of a personal column only whether it was filled."""
+    personal = set()
+    for name, rule in mapping.columns.items():
+        if name in feed.table.personal:
+            personal |= set(columns_of(rule))
+    shown = []
+    for name in rows.columns:
+        if name in ("tenant_id", "landing_id", "row_number", MALFORMED):
+            continue
+        value = F.col(f"`{name}`")
+        shown.append((F.when(value.isNotNull(), F.lit("(personal)")) if name in personal else value.cast("string")).alias(name))
+    return F.to_json(F.struct(*shown)) if shown else F.lit("{}")
+
+
+def read_counts(rows: DataFrame, totals: int) -> DataFrame:
+    """Per landing: records read, and the exact sum of each control column over all of them, good or bad."""
+    sums = [F.sum(f"total_{at}").cast(QUANTITY).alias(f"total_{at}") for at in range(totals)]
+    return rows.groupBy("landing_id").agg(F.count(F.lit(1)).alias("rows_read"), *sums)
+
+
+def row_counts(rows: DataFrame) -> DataFrame:
+    """Per landing: how many rows."""
+    return rows.groupBy("landing_id").agg(F.count(F.lit(1)).alias("rows"))
+
+
+def waiting(accepted: DataFrame, frozen: DataFrame) -> DataFrame:
+    """Accepted usage of months that were already invoiced. frozen: tenant_id, period."""
+    late = accepted.join(F.broadcast(frozen), on=["tenant_id", "period"], how="left_semi")
+    reason = F.lit("came after its month was invoiced; a later run of an open month will adjust it")
+    return late.select(
+        "tenant_id", "period", "record_id", "revision", "account_id", "product_id", "quantity", reason.alias("reason"),
+        "landing_id", "row_number",
+    )  # fmt: skip
+
+
+def usage_account(usage: DataFrame, landed_files: DataFrame) -> DataFrame:
+    """Per tenant, in one pass over the staged usage: what was accepted, beside what the files' accounts say.
+
+    Returns tenant_id, rows_staged, rows_told, records (distinct record and revision), unusable (a required column is null).
+    """
+    required = ("record_id", "account_id", "product_id", "usage_start", "quantity", "period")
+    unusable = F.lit(False)
+    for name in required:
+        unusable = unusable | F.col(name).isNull()
+    staged = usage.groupBy("tenant_id").agg(
+        F.count(F.lit(1)).alias("rows_staged"),
+        F.countDistinct("record_id", "revision").alias("records"),
+        F.sum(F.when(unusable, 1).otherwise(0)).alias("unusable"),
+    )
+    told = landed_files.where(F.col("feed") == "usage").groupBy("tenant_id").agg(F.sum("rows_accepted").alias("rows_told"))
+    both = told.join(staged, on="tenant_id", how="full_outer")
+    counted = [F.coalesce(name, F.lit(0)).alias(name) for name in ("rows_staged", "rows_told", "records", "unusable")]
+    return both.select("tenant_id", *counted)

@@ -1,0 +1,171 @@
+"""Charges to numbered, taxed documents. What is issued is frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+from deltalake.exceptions import CommitFailedError
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs.invoice_generation import numbering, transforms
+from jobs.invoice_generation.settings import settings
+from jobs.invoice_generation.tables import NUMBER_REGISTER
+from jobs.ledger.facts import current_accounts, standing
+from jobs.ledger.periods import Period
+from jobs.ledger.taxes import TaxPolicy, tax_policies, tax_policy
+from jobs.ledger.tenants import Tenant, chosen, tenants
+from jobs.runtime import delta_log, faults
+from jobs.runtime.errors import CallError, Refused, RunBroke
+from jobs.runtime.house import House, Snapshot, Visible, visible_rows
+from jobs.runtime.logs import say
+from jobs.runtime.ops import Unit
+from jobs.runtime.verbs import Invocation, Planned, Written
+from jobs.stages import BILLING_AGGREGATION, INGESTION, INVOICE_GENERATION
+
+WHAT_TO_DO = "Mend the account, the tax policy or the charges that are named"
+
+
+def plan(snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Planned]:
+    """One unit per tenant with charges; refused when usage has landed after they were made, frozen when issued."""
+    policy, policies = settings(), tax_policies()
+    issue_date = _issue_date(invocation, period)
+    planned = []
+    for name, tenant in chosen(invocation.tenants).items():
+        charges = snapshot.latest.get(Unit(BILLING_AGGREGATION.name, name, period.key))
+        unit = Unit(INVOICE_GENERATION.name, name, period.key)
+        issued = snapshot.latest.get(unit)
+        if issued:
+            planned.append(Planned(unit, {}, frozen=f"issued by {issued.run_id}; later facts are adjusted in an open month"))
+            continue
+        if charges is None:
+            if invocation.tenants:
+                raise Refused(
+                    f"invoice_generation {period}: no charges of tenant {name} were published for this month. Nothing was "
+                    f"invoiced. Run billing_aggregation of {period} first."
+                )
+            continue
+        usage = snapshot.fingerprint(Unit(INGESTION.name, name, period.key, "usage"))
+        if charges.inputs.get("raw.usage") != usage:
+            raise Refused(
+                f"invoice_generation {period}: usage of tenant {name} was landed after its charges were made. Nothing was "
+                f"invoiced, for no tenant of this run. Run billing_aggregation of {period} again."
+            )
+        accounts = snapshot.fingerprint(Unit(INGESTION.name, name, "all", "accounts")) or ""
+        planned.append(
+            Planned(
+                unit,
+                {"billing.charges": charges.fingerprint, "raw.accounts": accounts},
+                configuration=_configuration(tenant, policies, issue_date) | {"settings": policy.resolved()},
+                parameters={"issue_date": str(issue_date)},
+            )
+        )
+    if not planned:
+        raise Refused(
+            f"invoice_generation {period}: no tenant has charges published for this month. Nothing was invoiced. "
+            f"Run billing_aggregation of {period} first."
+        )
+    return planned
+
+
+def _configuration(tenant: Tenant, policies: dict[str, TaxPolicy], day: date) -> dict[str, str]:
+    """The part of the configuration that this tenant's documents of that day depend on."""
+    used = {entity.tax_policy for entity in tenant.legal_entities}
+    in_force = {name: tax_policy(name, policies).in_force(day) for name in sorted(used)}
+    rates = {name: ";".join(rate.resolved() for rate in lines) for name, lines in in_force.items()}
+    return {"legal_entities": ";".join(entity.resolved() for entity in tenant.legal_entities), **rates}
+
+
+def _issue_date(invocation: Invocation, period: Period) -> date:
+    told = invocation.parameters.get("issue_date")
+    if told is None:
+        return settings().issue_date(period)
+    try:
+        return date.fromisoformat(told)
+    except ValueError:
+        raise CallError(f"issue date '{told}' is not a date like 2026-11-01. Nothing was started.") from None
+
+
+def write(house: House) -> Written:
+    """Stage lines, taxes and headers of the month's documents."""
+    policy = settings()
+    issue_date = date.fromisoformat(house.run.parameters.get("issue_date") or str(policy.issue_date(house.run.month)))
+    accounts = current_accounts(standing(house.read("raw.accounts"), house.read("raw.landed_files")))
+    selling = transforms.sellers(house.spark, list(_tenants(house).values()))
+    # The tax point is the last day of the billed month, not the day the document is written.
+    taxing = transforms.rates(house.spark, tax_policies(), _last_day(house.run.month))
+    lines = transforms.lines(house.read("billing.charges"), accounts, selling, taxing, policy.rounding).persist()
+    taxes = transforms.taxes(lines, policy.rounding)
+    staged = {
+        "invoicing.invoice_lines": house.stage(lines, "invoicing.invoice_lines"),
+        "invoicing.invoice_taxes": house.stage(taxes, "invoicing.invoice_taxes"),
+    }
+    headers = transforms.invoices(lines, house.staged("invoicing.invoice_taxes"), policy, issue_date)
+    staged["invoicing.invoices"] = house.stage(headers, "invoicing.invoices")
+    lines.unpersist()
+    return Written(staged)
+
+
+def _last_day(period: Period) -> date:
+    from datetime import timedelta
+
+    return period.next.first_day - timedelta(days=1)
+
+
+def _tenants(house: House) -> dict[str, Tenant]:
+    return {name: tenant for name, tenant in tenants().items() if name in house.run.tenants}
+
+
+def audit(house: House) -> dict[str, DataFrame]:
+    """invoices: every document with what its lines and taxes add up to. lines: every charge with the lines it is on."""
+    lines = house.staged("invoicing.invoice_lines")
+    return {
+        "invoices": transforms.invoices_account(house.staged("invoicing.invoices"), lines, house.staged("invoicing.invoice_taxes")),
+        "lines": transforms.lines_account(lines, house.read("billing.charges")),
+    }
+
+
+def before_publish(house: House, staged: Mapping[str, str], passing: Sequence[str], note: Mapping[str, object]) -> dict[str, str]:
+    """Reserve the numbers of the documents that passed, then stage the numbered documents; returns where they stand.
+
+    The register is the one truth: its commit names the place of the numbered documents, so that a run that was killed
+    after it goes on with the same ones. Two runs at once for one tenant conflict at its fence, and the later one counts again.
+    """
+    publication_id = house.run.publication_id
+    for attempt in range(delta_log.RETRIES):
+        table = delta_log.create_published(NUMBER_REGISTER)
+        if table.transaction_version(publication_id) is not None:
+            for commit in delta_log.commits(NUMBER_REGISTER.name):
+                if commit.publication_id == publication_id:
+                    return dict(commit.note["numbered"])
+        fences = {f"numbers/{tenant}": table.transaction_version(f"numbers/{tenant}") or 0 for tenant in passing}
+        places = _number(house, staged["invoicing.invoices"], passing, int(table.version()), attempt)
+        faults.reach("publish:numbered")
+        try:
+            delta_log.promote_fenced(
+                NUMBER_REGISTER, places["invoicing.number_register"], publication_id, passing, note | {"numbered": places}, table, fences
+            )
+        except CommitFailedError:
+            say(f"{house.run.run_id}: another run took numbers meanwhile; counting again")
+            continue
+        return places
+    raise RunBroke("invoicing.number_register: others kept taking numbers. Nothing was issued; run this again.")
+
+
+def _number(house: House, staged_invoices: str, passing: Sequence[str], version: int, attempt: int) -> dict[str, str]:
+    documents = house.spark.read.format("delta").load(staged_invoices).where(F.col("tenant_id").isin(*passing))
+    every = visible_rows(house.spark, NUMBER_REGISTER, Visible(version))  # reserved is reserved, published or not
+    register = every.where(F.col("tenant_id").isin(*passing))
+    prefixes = house.spark.createDataFrame(
+        [(t.tenant, e.id, e.invoice_prefix) for t in _tenants(house).values() for e in t.legal_entities],
+        "tenant_id string, legal_entity_id string, invoice_prefix string",
+    )
+    numbered = numbering.numbered(documents, register, prefixes, settings())
+    suffix = f"__numbered_{house.run.attempt}_{attempt}"
+    place = house.stage(numbered, "invoicing.invoices", suffix)
+    fresh = numbering.register_rows(house.staged("invoicing.invoices", suffix), register)
+    return {
+        "invoicing.invoices": place,
+        "invoicing.number_register": house.stage(fresh, "invoicing.number_register", suffix),
+    }

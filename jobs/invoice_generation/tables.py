@@ -1,0 +1,102 @@
+"""What invoice generation publishes: numbered, taxed documents. Issued once, never changed."""
+
+from __future__ import annotations
+
+from pyspark.sql import types as T
+
+from jobs.ledger.columns import AMOUNT, COUNT, CURRENCY, PERIOD, PUBLICATION, QUANTITY, RATE, RATED, TENANT, optional
+from jobs.runtime.tables import Table
+
+INVOICES = Table(  # one row per tenant and invoice_id (legal entity, account, currency, period, document type)
+    "invoicing.invoices",
+    T.StructType(
+        [
+            TENANT,
+            PERIOD,
+            optional("invoice_id", T.StringType()),
+            optional("legal_entity_id", T.StringType()),
+            optional("account_id", T.StringType()),
+            optional("customer_country", T.StringType()),
+            optional("customer_region", T.StringType()),
+            optional("document_type", T.StringType()),  # invoice | credit_note
+            optional("series", T.StringType()),
+            optional("fiscal_year", T.IntegerType()),
+            optional("number", T.LongType()),  # the place in the series; taken at issue, null while staged
+            optional("invoice_number", T.StringType()),
+            optional("issue_date", T.DateType()),
+            optional("due_date", T.DateType()),
+            optional("currency", CURRENCY),
+            optional("net_amount", AMOUNT),
+            optional("tax_amount", AMOUNT),
+            optional("gross_amount", AMOUNT),
+            optional("line_count", COUNT),
+            PUBLICATION,
+        ]
+    ),
+    kind="issued",
+    order=("account_id",),
+)
+
+INVOICE_LINES = Table(  # one row per tenant, invoice_id and line_no
+    "invoicing.invoice_lines",
+    T.StructType(
+        [
+            TENANT,
+            PERIOD,
+            optional("invoice_id", T.StringType()),
+            optional("line_no", T.IntegerType()),
+            optional("charge_id", T.StringType()),
+            optional("product_id", T.StringType()),
+            optional("region", T.StringType()),
+            optional("unit", T.StringType()),
+            optional("quantity", QUANTITY),
+            optional("currency", CURRENCY),
+            optional("rated_amount", RATED),  # the charge, before rounding
+            optional("line_amount", AMOUNT),  # net, in minor units of the currency
+            optional("tax_category", T.StringType()),  # UNCL 5305: S standard, G export, ...
+            optional("tax_rate", RATE),
+            optional("tax_rule", T.StringType()),  # which line of which tax policy decided
+            PUBLICATION,
+        ]
+    ),
+    kind="issued",
+    order=("invoice_id", "line_no"),
+)
+
+INVOICE_TAXES = Table(  # one row per tenant, invoice_id, tax category and rate
+    "invoicing.invoice_taxes",
+    T.StructType(
+        [
+            TENANT,
+            PERIOD,
+            optional("invoice_id", T.StringType()),
+            optional("tax_category", T.StringType()),
+            optional("tax_rate", RATE),
+            optional("currency", CURRENCY),
+            optional("taxable_amount", AMOUNT),
+            optional("tax_amount", AMOUNT),
+            optional("tax_rule", T.StringType()),
+            PUBLICATION,
+        ]
+    ),
+    kind="issued",
+    order=("invoice_id",),
+)
+
+NUMBER_REGISTER = Table(  # one row per tenant, legal entity, series, fiscal year and number
+    "invoicing.number_register",
+    T.StructType(
+        [
+            TENANT,
+            PERIOD,
+            optional("legal_entity_id", T.StringType()),
+            optional("series", T.StringType()),
+            optional("fiscal_year", T.IntegerType()),
+            optional("number", T.LongType()),
+            optional("invoice_number", T.StringType()),
+            optional("invoice_id", T.StringType()),
+            PUBLICATION,
+        ]
+    ),
+    kind="issued",
+)

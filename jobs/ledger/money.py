@@ -1,0 +1,44 @@
+"""Money is exact: minor units by currency, rounding where a policy names it, products that lose no digit on the way."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+from jobs.ledger.columns import AMOUNT, RATED
+
+# ISO 4217 minor units; every other currency has two.
+NO_MINOR_UNITS = ("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF")  # fmt: skip
+THREE_MINOR_UNITS = ("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND")
+
+Rounding = Literal["half_up", "half_even"]  # half_up is half away from zero, the default of law 1
+
+
+def minor_units(currency: Column) -> Column:
+    """How many decimals a currency's amounts have on a document."""
+    return F.when(currency.isin(*NO_MINOR_UNITS), 0).when(currency.isin(*THREE_MINOR_UNITS), 3).otherwise(2)
+
+
+def rounded(amount: Column, currency: Column, rounding: Rounding) -> Column:
+    """An exact amount in the minor units of its currency, as AMOUNT; one that does not fit raises."""
+    do = F.round if rounding == "half_up" else F.bround
+    whole, cents, mills = (do(amount, places).cast(AMOUNT) for places in (0, 2, 3))
+    return F.when(currency.isin(*NO_MINOR_UNITS), whole).when(currency.isin(*THREE_MINOR_UNITS), mills).otherwise(cents)
+
+
+def exact_product(quantity: Column, unit_price: Column) -> Column:
+    """quantity x unit_price as RATED, for operands of up to 21 decimals each.
+
+    Spark types the product of two wide decimals with as few as 6 decimals, rounding in silence. So the price is moved
+    twelve places up before (exactly), which leaves 18 decimals in the product, and the result is moved back in two parts
+    that both keep every digit. The 19th decimal rounds half away from zero; an amount of 19 digits or more raises.
+    """
+    trillion = F.expr("CAST(1000000000000 AS DECIMAL(13,0))")
+    trillionth = F.expr("CAST(0.000000000001 AS DECIMAL(12,12))")
+    raised = (unit_price.cast("decimal(34,21)") * trillion).cast("decimal(38,9)")
+    product = (quantity.cast("decimal(38,21)") * raised).cast("decimal(38,6)")
+    whole = F.call_function("div", product, trillion).cast("decimal(37,18)")  # one digit less, or the sum would lose a decimal
+    rest = (product % trillion).cast("decimal(18,6)") * trillionth
+    return (whole + rest).cast(RATED)

@@ -1,0 +1,40 @@
+"""make check-conf: everything in conf/ is read and validated as a run would read it."""
+
+from __future__ import annotations
+
+import importlib
+
+from jobs.ledger.taxes import tax_policies, tax_policy
+from jobs.ledger.tenants import tenants
+from jobs.runtime.config import nearest
+from jobs.runtime.errors import ConfigError
+from jobs.stages import STAGES
+
+
+def check() -> str:
+    """Validate environments, tenants with their mappings, tax policies and stages; returns what was found."""
+    from jobs.ingestion.feeds import FEEDS
+    from jobs.ingestion.files import source_columns
+    from jobs.runtime.environment import environment
+
+    environment()
+    policies = tax_policies()
+    known = tenants()
+    for name, tenant in known.items():
+        for entity in tenant.legal_entities:
+            tax_policy(entity.tax_policy, policies)
+        for feed, mapping in tenant.feeds.items():
+            columns = {column.name for column in FEEDS[feed].columns}
+            for column in mapping.columns:
+                if column not in columns:
+                    raise ConfigError(
+                        f"tenants/{name}.yaml: feeds.{feed}.columns has '{column}'; {nearest(column, columns)} Nothing was started."
+                    )
+            source_columns(mapping)
+    for stage in STAGES:
+        try:
+            module = importlib.import_module(f"jobs.{stage.name}.settings")
+        except ModuleNotFoundError:
+            continue
+        module.settings()
+    return f"conf is valid: {len(known)} tenants, {len(policies)} tax policies, {len(STAGES)} stages."

@@ -1,0 +1,45 @@
+"""Where the house stands: its home, its warehouse, and where Spark comes from."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from jobs.runtime import config
+
+
+class Environment(config.Strict):
+    """conf/environments/<name>.yaml; COUNTINGHOUSE_ENVIRONMENT names it, `local` otherwise."""
+
+    spark: Literal["server", "connect", "submit"]  # own warm server, somebody's server, classic session in a cluster
+    driver_memory: str = "3g"
+    cores: str = "*"
+    shuffle_partitions: int = Field(default=4, ge=1)
+    warehouse: str | None = None  # URL of the Delta tables; default <home>/warehouse
+    storage_options: dict[str, str] = {}  # what plain readers of an object store need
+
+
+@cache
+def environment() -> Environment:
+    """The environment of this process."""
+    name = os.environ.get("COUNTINGHOUSE_ENVIRONMENT", "local")
+    return config.load(config.conf_roots()[0] / "environments" / f"{name}.yaml", Environment)
+
+
+def warehouse() -> str:
+    """The root of the Delta tables."""
+    return environment().warehouse or str(config.home() / "warehouse")
+
+
+def landing() -> Path:
+    """Where feeds are dropped: landing/<tenant>/<feed>/."""
+    return config.home() / "landing"
+
+
+def reports() -> Path:
+    """HTML reports and Data Docs."""
+    return config.home() / "reports"

@@ -1,0 +1,197 @@
+"""What a stage works with: published tables to read, a place of its own to write to, and the run it belongs to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from jobs.ledger.periods import Period
+from jobs.runtime import delta_log, faults, ops
+from jobs.runtime.environment import environment, warehouse
+from jobs.runtime.ops import Publication, Unit
+from jobs.runtime.tables import Table, catalog
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Which publications were complete at one moment; a run reads every table as of this."""
+
+    latest: Mapping[Unit, Publication]
+    complete: frozenset[str]  # publication ids
+    versions: Mapping[str, frozenset[int]]  # table -> versions that belong to complete publications
+
+    @staticmethod
+    def now() -> Snapshot:
+        """The publications that are complete now."""
+        every = ops.all_publications()
+        versions: dict[str, set[int]] = {}
+        for publication in every:
+            for table in publication.tables:
+                versions.setdefault(table.name, set()).add(table.version)
+        return Snapshot(
+            latest={publication.unit: publication for publication in every},
+            complete=frozenset(publication.publication_id for publication in every),
+            versions={name: frozenset(found) for name, found in versions.items()},
+        )
+
+    def fingerprint(self, unit: Unit) -> str | None:
+        """What the unit's current content is known by; None where it was never published."""
+        publication = self.latest.get(unit)
+        return publication.fingerprint if publication else None
+
+
+@dataclass(frozen=True)
+class Visible:
+    """How to read a table so that only complete publications are seen."""
+
+    version: int | None  # None: the table does not exist yet
+    hidden: frozenset[str] = frozenset()  # publication ids whose rows are not to be seen
+    at_other_versions: Mapping[int, tuple[tuple[str, str], ...]] = field(default_factory=dict)  # version -> units, derived tables
+    without: tuple[tuple[str, str], ...] = ()  # units of derived tables to leave out of `version`
+
+
+def visible(table: Table, snapshot: Snapshot) -> Visible:
+    """The newest version, less what publications that are not complete have committed to it."""
+    current = delta_log.open_table(table.name)
+    if current is None:
+        return Visible(None)
+    newest = int(current.version())
+    known = snapshot.versions.get(table.name, frozenset())
+    if all(version in known for version in range(1, newest + 1)):
+        return Visible(newest)
+    dangling = [
+        commit
+        for commit in delta_log.commits(table.name)
+        if commit.version <= newest and commit.publication_id and commit.publication_id not in snapshot.complete
+    ]
+    if table.kind == "issued":
+        return Visible(newest, hidden=frozenset(str(commit.publication_id) for commit in dangling))
+    touched = {(unit["tenant_id"], unit["period"]) for commit in dangling for unit in commit.note["units"]}
+    elsewhere: dict[int, list[tuple[str, str]]] = {}
+    for publication in snapshot.latest.values():
+        unit = (publication.unit.tenant_id, publication.unit.period)
+        for written in publication.tables:
+            if written.name == table.name and unit in touched:
+                elsewhere.setdefault(written.version, []).append(unit)
+    return Visible(newest, at_other_versions={v: tuple(u) for v, u in elsewhere.items()}, without=tuple(sorted(touched)))
+
+
+def visible_rows(spark: SparkSession, table: Table, seen: Visible, location: str | None = None) -> DataFrame:
+    """The rows of a table that `seen` lets a reader see."""
+    if seen.version is None:
+        return spark.createDataFrame([], table.schema)
+
+    def at(version: int) -> DataFrame:
+        return spark.read.format("delta").option("versionAsOf", version).load(location or delta_log.location(table.name))
+
+    rows = at(seen.version)
+    if seen.hidden:
+        rows = rows.where(~F.col("publication_id").isin(*sorted(seen.hidden)))
+    if seen.without:
+        rows = rows.where(~_of_units(seen.without))
+        for version, units in seen.at_other_versions.items():
+            rows = rows.unionByName(at(version).where(_of_units(units)))
+    return rows
+
+
+def _of_units(units: Iterable[tuple[str, str]]) -> F.Column:  # type: ignore[name-defined]
+    condition = F.lit(False)
+    for tenant, period in units:
+        condition = condition | ((F.col("tenant_id") == tenant) & (F.col("period") == F.lit(Period(period).first_day)))
+    return condition
+
+
+@dataclass(frozen=True)
+class Run:
+    """One attempt of one stage over the units it has to do."""
+
+    run_id: str
+    attempt: int
+    stage: str
+    period: Period | None  # None for a run that belongs to no month
+    units: tuple[Unit, ...]
+    publication_id: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def tenants(self) -> tuple[str, ...]:
+        """The tenants of this run, each once, sorted."""
+        return tuple(sorted({unit.tenant_id for unit in self.units}))
+
+    @property
+    def month(self) -> Period:
+        """The month of a run that has one."""
+        assert self.period is not None, f"{self.stage} belongs to no month"
+        return self.period
+
+
+class House:
+    """Reads published tables at one snapshot, and writes candidates to the run's own place."""
+
+    def __init__(self, spark: SparkSession, snapshot: Snapshot, run: Run) -> None:
+        self.spark, self.snapshot, self.run = spark, snapshot, run
+
+    def read(self, name: str) -> DataFrame:
+        """A published table, for the tenants of this run and, where the table has months, for its month."""
+        table = catalog()[name]
+        rows = visible_rows(self.spark, table, visible(table, self.snapshot))
+        rows = rows.where(F.col("tenant_id").isin(*self.run.tenants))
+        if "period" in table.unit and self.run.period is not None:
+            rows = rows.where(F.col("period") == F.lit(self.run.period.first_day))
+        return rows
+
+    def read_all_months(self, name: str) -> DataFrame:
+        """A published table, for the tenants of this run, every month."""
+        table = catalog()[name]
+        return visible_rows(self.spark, table, visible(table, self.snapshot)).where(F.col("tenant_id").isin(*self.run.tenants))
+
+    def place(self, name: str) -> str:
+        """Where this run stages candidates of a table."""
+        return f"{warehouse()}/_staged/{self.run.run_id}/{self.run.attempt}/{name.replace('.', '/')}"
+
+    def stage(self, rows: DataFrame, name: str, suffix: str = "") -> str:
+        """Write candidates for a table; returns where. The rows get this run's publication id as their last column."""
+        table = catalog()[name]
+        expected = [column.name for column in table.schema.fields]
+        conforming = rows.withColumn("publication_id", F.lit(self.run.publication_id)).select(*expected).to(table.schema)
+        spread = environment().shuffle_partitions if table.order else 1
+        keys = (*table.unit, *table.order[:1])
+        place = self.place(name) + suffix
+        (
+            conforming.repartition(spread, *keys)
+            .sortWithinPartitions(*table.unit, *table.order)
+            .write.format("delta")
+            .mode("overwrite")
+            .partitionBy(*table.unit)
+            .option("delta.enableDeletionVectors", "false")
+            .save(place)
+        )
+        faults.reach(f"write:after:{name}")
+        return place
+
+    def staged(self, name: str, suffix: str = "") -> DataFrame:
+        """The candidates of this run for a table, as they were staged."""
+        return self.spark.read.format("delta").option("versionAsOf", 0).load(self.place(name) + suffix)
+
+    def note(self, **more: object) -> dict[str, object]:
+        """The story a commit of this run tells (law 9)."""
+        run = self.run
+        return {
+            "run_id": run.run_id, "attempt": run.attempt, "stage": run.stage, "period": str(run.period or "all"),
+            "tenants": list(run.tenants), **more,
+        }  # fmt: skip
+
+
+def day(text: str) -> date:
+    """A date from its ISO form."""
+    return date.fromisoformat(text)
+
+
+def as_json(value: object) -> str:
+    """Canonical JSON."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)

@@ -1,0 +1,225 @@
+"""The house's own books: runs, publications and gate results, and the fence that lets only the current attempt publish.
+
+These tables are written without Spark, in milliseconds. ops.publications is where a publication over several tables
+becomes visible (law 4); each unit's Delta transaction id in that table is its fence: attempt n registers 2n and completes
+with 2n+1, so the row of an attempt that was superseded is refused by the table itself.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+import pyarrow as pa
+from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import CommitFailedError
+
+from jobs.runtime import delta_log
+from jobs.runtime.errors import RunBroke, Superseded
+
+RUNS, PUBLICATIONS, GATE_RESULTS = "ops.runs", "ops.publications", "ops.gate_results"
+
+_TEXT, _WHEN = pa.string(), pa.timestamp("us", tz="UTC")
+
+SCHEMAS: dict[str, pa.Schema] = {
+    RUNS: pa.schema(  # one row per run_id, attempt, verb and status: a verb starts, then it is done, held or failed
+        [
+            ("run_id", _TEXT), ("attempt", pa.int64()), ("stage", _TEXT), ("period", _TEXT), ("lane", _TEXT), ("verb", _TEXT),
+            ("status", _TEXT), ("tenants", pa.list_(_TEXT)), ("publication_id", _TEXT), ("message", _TEXT), ("detail", _TEXT),
+            ("seconds", pa.float64()), ("dag_id", _TEXT), ("dag_run_id", _TEXT), ("task", _TEXT), ("actor", _TEXT),
+            ("reason", _TEXT), ("code_version", _TEXT), ("session_id", _TEXT), ("at", _WHEN),
+        ]
+    ),  # fmt: skip
+    PUBLICATIONS: pa.schema(  # one row per complete publication of a unit (stage, tenant, period, lane)
+        [
+            ("unit", _TEXT), ("stage", _TEXT), ("tenant_id", _TEXT), ("period", _TEXT), ("lane", _TEXT), ("run_id", _TEXT),
+            ("attempt", pa.int64()), ("publication_id", _TEXT), ("fingerprint", _TEXT), ("inputs", _TEXT),
+            ("configuration_hash", _TEXT), ("code_version", _TEXT), ("parameters", _TEXT),
+            ("tables", pa.list_(pa.struct([("name", _TEXT), ("version", pa.int64()), ("rows", pa.int64())]))),
+            ("actor", _TEXT), ("dag_run_id", _TEXT), ("at", _WHEN),
+        ]
+    ),  # fmt: skip
+    GATE_RESULTS: pa.schema(  # one row per run_id, attempt, suite, expectation and tenant
+        [
+            ("run_id", _TEXT), ("attempt", pa.int64()), ("stage", _TEXT), ("period", _TEXT), ("suite", _TEXT),
+            ("expectation", _TEXT), ("tenant_id", _TEXT), ("severity", _TEXT), ("success", pa.bool_()), ("failing", pa.int64()),
+            ("example", _TEXT), ("notes", _TEXT), ("at", _WHEN),
+        ]
+    ),  # fmt: skip
+}
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What is judged, published and replaced as a whole (law 3)."""
+
+    stage: str
+    tenant_id: str
+    period: str  # 2026-10, or "all" for facts that belong to no month
+    lane: str = "main"
+
+    @property
+    def id(self) -> str:
+        """The unit's key in ops.publications and the name of its fence."""
+        return "/".join((self.stage, self.tenant_id, self.period, self.lane))
+
+
+@dataclass(frozen=True)
+class TableVersion:
+    """A table at one version, with the rows a publication brought to it."""
+
+    name: str
+    version: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Publication:
+    """A complete publication of one unit."""
+
+    unit: Unit
+    run_id: str
+    attempt: int
+    publication_id: str
+    fingerprint: str
+    inputs: dict[str, str]
+    tables: tuple[TableVersion, ...]
+    configuration_hash: str = ""
+    code_version: str = ""
+    parameters: dict[str, str] = field(default_factory=dict)
+    actor: str = ""
+    dag_run_id: str = ""
+    fenced: bool = True  # whether its unit registered an attempt of its own
+    order: int = 0  # place among all publications; later ones stand for earlier ones of the same unit
+
+
+@cache
+def _exists(name: str) -> bool:
+    arrow = SCHEMAS[name]
+    delta_log.create(name, _schema_json(arrow), (), append_only=True)
+    return True
+
+
+def _schema_json(arrow: pa.Schema) -> str:
+    from deltalake import Schema
+
+    return str(Schema.from_arrow(arrow).to_json())
+
+
+def table(name: str) -> DeltaTable:
+    """One of the ops tables, created when it is first needed."""
+    _exists(name)
+    found = delta_log.open_table(name)
+    if found is None:  # the home was removed while the process ran
+        _exists.cache_clear()
+        return table(name)
+    return found
+
+
+def append(name: str, rows: Sequence[dict[str, Any]]) -> None:
+    """Add rows to an ops table; the moment is the only clock this house reads."""
+    now = datetime.now(UTC)
+    filled = [{column: row.get(column) for column in SCHEMAS[name].names} | {"at": now} for row in rows]
+    write_deltalake(table(name), pa.Table.from_pylist(filled, schema=SCHEMAS[name]), mode="append")
+
+
+def rows(name: str) -> list[dict[str, Any]]:
+    """All rows of an ops table, in commit order of their moments."""
+    found: list[dict[str, Any]] = table(name).to_pyarrow_table().to_pylist()
+    return sorted(found, key=lambda row: row["at"])
+
+
+def publications() -> dict[Unit, Publication]:
+    """The latest complete publication of every unit."""
+    latest: dict[Unit, Publication] = {}
+    for publication in all_publications():
+        latest[publication.unit] = publication
+    return latest
+
+
+def all_publications() -> list[Publication]:
+    """Every complete publication, oldest first."""
+    return [
+        Publication(
+            unit=Unit(row["stage"], row["tenant_id"], row["period"], row["lane"]),
+            run_id=row["run_id"],
+            attempt=row["attempt"],
+            publication_id=row["publication_id"],
+            fingerprint=row["fingerprint"],
+            inputs=json.loads(row["inputs"]),
+            tables=tuple(TableVersion(**named) for named in row["tables"]),
+            configuration_hash=row["configuration_hash"],
+            code_version=row["code_version"],
+            parameters=json.loads(row["parameters"]),
+            actor=row["actor"],
+            dag_run_id=row["dag_run_id"],
+            order=order,
+        )
+        for order, row in enumerate(rows(PUBLICATIONS))
+    ]
+
+
+def register_attempt(units: Iterable[Unit]) -> int:
+    """Take over these units: the number of the new attempt, higher than any that ever worked on one of them."""
+    wanted = sorted(unit.id for unit in units)
+    for _ in range(delta_log.RETRIES):
+        current = table(PUBLICATIONS)
+        attempt = 1 + max((_fence(current, unit_id) // 2 for unit_id in wanted), default=0)
+        try:
+            _commit(current, [], [(unit_id, 2 * attempt) for unit_id in wanted], {"attempt": attempt, "reason": "attempt begins"})
+        except CommitFailedError:
+            continue
+        return attempt
+    raise RunBroke("ops.publications could not be written. Nothing was started; run this again.")
+
+
+def complete(done: Sequence[Publication], note: dict[str, Any]) -> None:
+    """Make publications visible, all at once; refused when a newer attempt has taken over one of the units."""
+    for _ in range(delta_log.RETRIES):
+        current = table(PUBLICATIONS)
+        for publication in (p for p in done if p.fenced):
+            standing = _fence(current, publication.unit.id)
+            if standing != 2 * publication.attempt:
+                newer = f"attempt {standing // 2}" if standing // 2 > publication.attempt else "an earlier call of this attempt"
+                raise Superseded(
+                    f"{publication.unit.id}: {newer} has taken over from attempt {publication.attempt}. What attempt "
+                    f"{publication.attempt} committed stays invisible. Nothing to do if the newer one succeeds."
+                )
+        try:
+            _commit(current, [_row(publication) for publication in done],
+                    [(p.unit.id, 2 * p.attempt + 1) for p in done if p.fenced], note)  # fmt: skip
+        except CommitFailedError:
+            continue
+        return
+    raise RunBroke("ops.publications could not be written. Nothing became visible; run this again.")
+
+
+def _fence(current: DeltaTable, unit_id: str) -> int:
+    return current.transaction_version(unit_id) or 0
+
+
+def _commit(current: DeltaTable, rows: list[dict[str, Any]], fences: list[tuple[str, int]], note: dict[str, Any]) -> None:
+    now = datetime.now(UTC)
+    write_deltalake(
+        current,
+        pa.Table.from_pylist([row | {"at": now} for row in rows], schema=SCHEMAS[PUBLICATIONS]),
+        mode="append",
+        commit_properties=delta_log.properties(note, fences),
+    )
+
+
+def _row(publication: Publication) -> dict[str, Any]:
+    unit = publication.unit
+    return {
+        "unit": unit.id, "stage": unit.stage, "tenant_id": unit.tenant_id, "period": unit.period, "lane": unit.lane,
+        "run_id": publication.run_id, "attempt": publication.attempt, "publication_id": publication.publication_id,
+        "fingerprint": publication.fingerprint, "inputs": json.dumps(publication.inputs, sort_keys=True),
+        "configuration_hash": publication.configuration_hash, "code_version": publication.code_version,
+        "parameters": json.dumps(publication.parameters, sort_keys=True),
+        "tables": [{"name": t.name, "version": t.version, "rows": t.rows} for t in publication.tables],
+        "actor": publication.actor, "dag_run_id": publication.dag_run_id,
+    }  # fmt: skip

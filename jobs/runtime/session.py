@@ -1,0 +1,104 @@
+"""One way to get a session, whichever kind of Spark the environment names."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pyspark.sql import SparkSession
+
+from jobs.runtime import spark_server
+from jobs.runtime.environment import environment
+from jobs.runtime.errors import CallError, RunBroke
+from jobs.runtime.logs import say
+
+
+_shared: list[SparkSession] = []
+
+
+@contextmanager
+def shared() -> Iterator[SparkSession]:
+    """One session for everything this process does inside; session() hands it out instead of opening its own."""
+    with session() as spark:
+        _shared.append(spark)
+        try:
+            yield spark
+        finally:
+            _shared.pop()
+
+
+@contextmanager
+def session() -> Iterator[SparkSession]:
+    """A session for one piece of work; a server that had to be started for it is stopped with it."""
+    if _shared:
+        yield _shared[-1]
+        return
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    kind = environment().spark
+    if kind == "submit":
+        builder = SparkSession.builder.appName("countinghouse")
+        for key, value in spark_server.spark_conf().items():
+            builder = builder.config(key, value)
+        yield builder.getOrCreate()
+        return
+    started = None
+    if kind == "server":
+        server, is_mine = spark_server.ensure()
+        url, started = server.url, server if is_mine else None
+    else:
+        url = os.environ.get("SPARK_REMOTE", "")
+        if not url:
+            raise CallError("this environment uses a Spark Connect server, and SPARK_REMOTE does not say where it is.")
+    spark = connect(url)
+    try:
+        yield spark
+    finally:
+        close(spark)
+        if started:
+            spark_server.stop(started)
+
+
+def connect(url: str, session_id: str | None = None) -> SparkSession:
+    """A Connect session that gives up on a dead server within seconds; the client's own patience is ten minutes."""
+    from pyspark.sql.connect.client.retries import DefaultPolicy
+
+    address = url + (f";session_id={session_id}" if session_id else "")
+    spark = SparkSession.builder.remote(address).create()
+    spark.client.set_retry_policies([DefaultPolicy(max_retries=6, initial_backoff=200, max_backoff=4000)])  # type: ignore[attr-defined]
+    if session_id is None:
+        try:
+            for key, value in spark_server.spark_conf().items():
+                if key.startswith(("spark.sql.ansi", "spark.sql.session.timeZone", "spark.sql.shuffle")):
+                    spark.conf.set(key, value)
+        except Exception as error:
+            raise RunBroke(f"the Spark server does not answer ({type(error).__name__}). Nothing was written.") from None
+    return spark
+
+
+def close(spark: SparkSession) -> None:
+    """Let the server forget the session; a server that has died is not waited for."""
+    try:
+        spark.stop()
+    except Exception as error:
+        say(f"the Spark server was gone at the end ({type(error).__name__})")
+
+
+def interrupt(session_id: str) -> None:
+    """Stop what a superseded attempt's session still does on the server: a killed client's write would go on by itself."""
+    server = spark_server.running() if environment().spark == "server" else None
+    url = server.url if server else os.environ.get("SPARK_REMOTE", "")
+    if not url:
+        return
+    try:
+        old = connect(url, session_id)
+        old.interruptAll()
+        close(old)
+    except Exception as error:
+        say(f"nothing left to interrupt of an earlier attempt ({type(error).__name__})")
+
+
+def session_id(spark: SparkSession) -> str:
+    """The Connect session's id; empty on a classic session."""
+    return str(getattr(spark, "session_id", ""))

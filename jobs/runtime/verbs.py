@@ -1,0 +1,449 @@
+"""The three verbs of every stage: write candidates, audit them, publish exactly what was judged.
+
+A stage's job.py says what is to be done; this module does it the same way for all of them: fingerprints (law 6), attempts
+that fence each other off, roll-forward of a publication that was cut short (law 4), run records (law 9).
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Protocol
+
+from pyspark.sql import DataFrame
+
+from jobs.ledger.periods import Period
+from jobs.runtime import delta_log, faults, gates, ops
+from jobs.runtime.config import ROOT, digest
+from jobs.runtime.errors import CallError, CountingHouseError, GateFailed, Refused, Superseded
+from jobs.runtime.house import House, Run, Snapshot
+from jobs.runtime.logs import say, step
+from jobs.runtime.ops import Publication, TableVersion, Unit
+from jobs.runtime.session import interrupt, session, session_id
+from jobs.runtime.tables import catalog
+from jobs.stages import BY_NAME, INGESTION
+
+NOTHING_TO_DO = "unchanged"
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """Who asks for what."""
+
+    stage: str
+    period: str
+    run_key: str  # the DAG run's id, or what the console made up; one run_key is one run of a stage
+    tenants: tuple[str, ...] = ()
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    dag_id: str = ""
+    dag_run_id: str = ""
+    task: str = ""
+    actor: str = ""
+    reason: str = ""
+
+    @property
+    def run_id(self) -> str:
+        """The name of the run in ops.runs, in commits and in gate results."""
+        return f"{self.stage}-{self.period}-{digest(self.run_key)[:8]}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a verb ended."""
+
+    run_id: str
+    attempt: int
+    status: str  # done | unchanged | held
+    message: str
+    tables: tuple[TableVersion, ...] = ()
+    held: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A unit that a run would bring up to date, and everything its content depends on."""
+
+    unit: Unit
+    inputs: Mapping[str, str]  # what it reads -> fingerprint of that
+    configuration: Mapping[str, str] = field(default_factory=dict)  # the resolved part this unit uses
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    frozen: str | None = None  # why nothing may be written for it any more
+    fenced: bool = True  # False for a unit found while writing; it stands and falls with the planned units of its tenant
+
+    def fingerprint(self, code: str) -> str:
+        """Equal fingerprint, equal content: nothing is written (law 6)."""
+        told = [json.dumps(dict(part), sort_keys=True) for part in (self.inputs, self.configuration, self.parameters)]
+        return digest(self.unit.id, *told, code)
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a stage has staged."""
+
+    staged: Mapping[str, str]  # table -> place
+    found: Sequence[Planned] = ()  # units that only the writing brought to light: the months a landed file belongs to
+
+
+class Job(Protocol):
+    """What jobs/<stage>/job.py offers."""
+
+    def plan(self, snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Planned]:
+        """The units there are to do; raises a CountingHouseError when the call or an input is wrong."""
+
+    def write(self, house: House) -> Written:
+        """Stage candidates; returns where, by table."""
+
+    def audit(self, house: House) -> dict[str, DataFrame]:
+        """The frame of each gate."""
+
+
+def job_of(stage: str) -> Any:
+    """The job module of a stage."""
+    if stage not in BY_NAME:
+        from jobs.runtime.config import nearest
+
+        raise CallError(f"unknown stage '{stage}'; {nearest(stage, BY_NAME)} Nothing was started.")
+    return importlib.import_module(f"jobs.{stage}.job")
+
+
+@cache
+def code_version(stage: str) -> str:
+    """A hash over what computes a stage: its own code, the shared code, and the lock."""
+    files = [ROOT / "requirements.lock", ROOT / "expectations" / f"{stage}.py"]
+    for folder in (stage, "ledger", "runtime"):
+        files += sorted((ROOT / "jobs" / folder).glob("**/*.py"))
+    return digest(*(file.read_text(encoding="utf-8") for file in files if file.exists()))[:16]
+
+
+def perform(verb: str, invocation: Invocation) -> Outcome:
+    """One verb of one stage; what the DAGs and the console both call."""
+    verbs = {"write": write, "audit": audit, "publish": publish}
+    if verb not in verbs:
+        raise CallError(f"unknown verb '{verb}'; a stage is run by write, audit and publish, in that order.")
+    return verbs[verb](invocation)
+
+
+def run_stage(invocation: Invocation) -> Outcome:
+    """All three verbs, as the console runs a stage."""
+    written = write(invocation)
+    if written.status == NOTHING_TO_DO:
+        return written
+    audited = audit(invocation)
+    published = publish(invocation)
+    if audited.status == "held":
+        raise GateFailed(audited.message)
+    return published
+
+
+def write(invocation: Invocation) -> Outcome:
+    """Stage candidates for every unit whose fingerprint has changed."""
+    period = Period(invocation.period)
+    job = job_of(invocation.stage)
+    _finish_what_was_cut_short(invocation)
+    snapshot = Snapshot.now()
+    planned = job.plan(snapshot, period, invocation)
+    code = code_version(invocation.stage)
+    due = [p for p in planned if not p.frozen and snapshot.fingerprint(p.unit) != p.fingerprint(code)]
+    frozen = [p for p in planned if p.frozen]
+    for planned_unit in frozen:
+        say(f"{planned_unit.unit.id}: {planned_unit.frozen}")
+    if not due:
+        why = f"{len(planned) - len(frozen)} units are as they were" + (f", {len(frozen)} are frozen" if frozen else "")
+        ops.append(ops.RUNS, [_record(invocation, 0, "write", NOTHING_TO_DO, why)])
+        return Outcome(invocation.run_id, 0, NOTHING_TO_DO, f"{invocation.stage} {period}: nothing to do, {why}.")
+    units = tuple(p.unit for p in due)
+    _interrupt_earlier(units)
+    attempt = ops.register_attempt(units)
+    run = _run(invocation, attempt, period, units)
+    with _recorded(invocation, attempt, "write", run) as told, session() as spark:
+        told["session_id"] = session_id(spark)
+        ops.append(ops.RUNS, [_record(invocation, attempt, "write", "started", "", run, told)])
+        with step(f"{invocation.stage} {period}: writing candidates of {len(run.tenants)} tenants"):
+            written = job.write(House(spark, snapshot, run))
+        content = [_planned_as_json(p, code) for p in (*due, *written.found)]
+        told["detail"] = json.dumps({"staged": written.staged, "inputs_at": _input_versions(invocation.stage), "units": content})
+        told["message"] = f"{len(content)} units staged"
+    return Outcome(run.run_id, attempt, "done", f"{invocation.stage} {period}: {told['message']}.")
+
+
+def audit(invocation: Invocation) -> Outcome:
+    """Let the stage's suites judge the staged version; tenants that fail are held."""
+    written = _last(invocation.run_id, "write", ("done", NOTHING_TO_DO))
+    if written["status"] == NOTHING_TO_DO:
+        return Outcome(invocation.run_id, 0, NOTHING_TO_DO, f"{invocation.stage} {invocation.period}: nothing to judge.")
+    run = _restore(invocation, written)
+    job = job_of(invocation.stage)
+    stage = BY_NAME[invocation.stage]
+    with _recorded(invocation, run.attempt, "audit", run) as told, session() as spark:
+        with step(f"{invocation.stage} {invocation.period}: judging candidates of {len(run.tenants)} tenants"):
+            frames = job.audit(House(spark, Snapshot.now(), run))
+            judgement = gates.judge(invocation.stage, frames, stage.gates, run.tenants, f"{run.run_id}.{run.attempt}")
+        ops.append(ops.GATE_RESULTS, [_gate_row(run, verdict) for verdict in judgement.verdicts])
+        held = judgement.held
+        told["status"] = "held" if held else "done"
+        told["message"] = f"{len(judgement.verdicts)} verdicts, {len(held)} tenants held"
+        told["detail"] = json.dumps({"held": sorted(held)})
+    if not held:
+        passed = f"{invocation.stage} {invocation.period}: {len(judgement.verdicts)} verdicts, all passed or stored as warnings."
+        return Outcome(run.run_id, run.attempt, "done", passed)
+    advice = f"{getattr(job, 'WHAT_TO_DO', 'Mend the cause')}, then clear the task {invocation.stage}.write of this run and what follows it, or see docs/runbook.md#gate-failed."
+    text = gates.message(invocation.stage, invocation.period, judgement, len(run.tenants) - len(held), advice)
+    return Outcome(run.run_id, run.attempt, "held", text, held={tenant: text for tenant in held})
+
+
+def publish(invocation: Invocation) -> Outcome:
+    """Promote the judged version of the tenants that passed, then let it be seen."""
+    written = _last(invocation.run_id, "write", ("done", NOTHING_TO_DO))
+    if written["status"] == NOTHING_TO_DO:
+        return Outcome(invocation.run_id, 0, NOTHING_TO_DO, f"{invocation.stage} {invocation.period}: nothing to publish.")
+    judged = _last(invocation.run_id, "audit", ("done", "held"))
+    if judged["attempt"] != written["attempt"]:
+        raise Refused(
+            f"{invocation.run_id}: attempt {written['attempt']} was staged but never judged. Nothing was published. "
+            f"Run the audit of this stage first."
+        )
+    run = _restore(invocation, written)
+    held = set(json.loads(judged["detail"])["held"])
+    passing = [tenant for tenant in run.tenants if tenant not in held]
+    if not passing:
+        raise GateFailed(f"{invocation.stage} {invocation.period}: every tenant is held, nothing was published. See its audit task.")
+    detail = json.loads(written["detail"]) | {"passing": passing}
+    with _recorded(invocation, run.attempt, "publish", run) as told:
+        told["detail"] = json.dumps(detail)
+        ops.append(ops.RUNS, [_record(invocation, run.attempt, "publish", "started", "", run, told)])
+        faults.reach("publish:started")
+        tables = _publish(invocation, run, detail)
+        told["message"] = ", ".join(f"{t.name} v{t.version}: {t.rows} rows" for t in tables)
+    said = f"{invocation.stage} {invocation.period}: published {told['message']} for {len(passing)} tenants."
+    return Outcome(run.run_id, run.attempt, "done", said, tables)
+
+
+def _publish(invocation: Invocation, run: Run, detail: Mapping[str, Any]) -> tuple[TableVersion, ...]:
+    """Commit each table, then the rows of ops.publications: the moment at which all of it is seen."""
+    job = job_of(invocation.stage)
+    passing: list[str] = detail["passing"]
+    units = [unit for unit in detail["units"] if unit["tenant_id"] in passing]
+    staged: dict[str, str] = dict(detail["staged"])
+    note = {
+        "run_id": run.run_id, "attempt": run.attempt, "stage": run.stage, "period": str(run.period), "dag_id": invocation.dag_id,
+        "dag_run_id": invocation.dag_run_id, "task": invocation.task, "actor": invocation.actor, "reason": invocation.reason,
+        "code_version": code_version(run.stage), "tenants": passing, "input_versions": detail["inputs_at"],
+        "configuration_hash": digest(*(unit["configuration_hash"] for unit in units)),
+        "units": [{key: unit[key] for key in ("tenant_id", "period", "lane")} for unit in units],
+    }  # fmt: skip
+    if hasattr(job, "before_publish"):
+        with session() as spark:
+            staged |= job.before_publish(House(spark, Snapshot.now(), run), staged, passing, note)
+    first_day = str(run.period.first_day) if run.period else ""
+    published, counts = [], {}
+    for name in (table for table in BY_NAME[run.stage].outputs if table in staged):
+        version = delta_log.promote(catalog()[name], staged[name], run.publication_id, passing, first_day, note)
+        counts[name] = delta_log.staged_rows(staged[name])
+        published.append(TableVersion(name, version, sum(counts[name].get(tenant, 0) for tenant in passing)))
+        faults.reach(f"publish:after:{name}")
+    ops.complete(
+        [
+            Publication(
+                unit=Unit(run.stage, unit["tenant_id"], unit["period"], unit["lane"]),
+                run_id=run.run_id,
+                attempt=run.attempt,
+                publication_id=run.publication_id,
+                fingerprint=unit["fingerprint"],
+                inputs=unit["inputs"],
+                tables=tuple(TableVersion(t.name, t.version, counts[t.name].get(unit["tenant_id"], 0)) for t in published),
+                configuration_hash=unit["configuration_hash"],
+                code_version=note["code_version"],
+                parameters=unit["parameters"],
+                actor=invocation.actor,
+                dag_run_id=invocation.dag_run_id,
+                fenced=Unit(run.stage, unit["tenant_id"], unit["period"], unit["lane"]) in run.units,
+            )
+            for unit in units
+        ],
+        note | {"publication_id": run.publication_id},
+    )
+    faults.reach("publish:complete")
+    return tuple(published)
+
+
+def _finish_what_was_cut_short(asked: Invocation) -> None:
+    """Roll forward what a dead process left between its first commit and its last, for the units asked for (law 4)."""
+    stage = asked.stage
+    complete = {publication.publication_id for publication in ops.all_publications()}
+    begun: dict[str, dict[str, Any]] = {}
+    for row in ops.rows(ops.RUNS):
+        if row["stage"] == stage and row["verb"] == "publish":
+            if row["status"] == "started":
+                begun[row["publication_id"]] = row
+            elif row["status"] in ("done", "superseded"):
+                begun.pop(row["publication_id"], None)
+    if asked.tenants:
+        begun = {key: row for key, row in begun.items() if set(row["tenants"]) & set(asked.tenants)}
+    if stage != INGESTION.name:  # landing belongs to no month
+        begun = {key: row for key, row in begun.items() if row["period"] == asked.period}
+    for publication_id, row in begun.items():
+        if publication_id in complete:
+            continue
+        detail = json.loads(row["detail"])
+        passing = [unit for unit in detail["units"] if unit["tenant_id"] in detail["passing"] and unit["fenced"]]
+        units = tuple(Unit(stage, unit["tenant_id"], unit["period"], unit["lane"]) for unit in passing)
+        _interrupt_earlier(units)
+        attempt = ops.register_attempt(units)
+        say(f"{stage}: rolling forward publication {publication_id[:8]} of run {row['run_id']}, cut short in attempt {row['attempt']}")
+        invocation = Invocation(
+            stage=stage, period=row["period"], run_key="", dag_id=row["dag_id"] or "", dag_run_id=row["dag_run_id"] or "",
+            task=row["task"] or "", actor=row["actor"] or "", reason=row["reason"] or "",
+        )  # fmt: skip
+        # The staged place keeps the attempt that wrote it; only the fence moves on.
+        run = Run(row["run_id"], attempt, stage, Period(row["period"]), units, publication_id)
+        tables = _publish(invocation, run, detail)
+        rolled = ", ".join(f"{t.name} v{t.version}" for t in tables)
+        record = _record(invocation, attempt, "publish", "done", f"rolled forward: {rolled}", run)
+        record |= {"run_id": row["run_id"], "publication_id": publication_id, "detail": row["detail"]}
+        ops.append(ops.RUNS, [record])
+
+
+def _interrupt_earlier(units: Sequence[Unit]) -> None:
+    """Stop what a dead client's session may still do on the server for these tenants."""
+    tenants = {unit.tenant_id for unit in units}
+    open_sessions: dict[tuple[str, int], str] = {}
+    for row in ops.rows(ops.RUNS):
+        if row["stage"] != units[0].stage or row["verb"] != "write":
+            continue
+        key = (row["run_id"], row["attempt"])
+        if row["status"] == "started" and tenants & set(row["tenants"] or ()):
+            open_sessions[key] = row["session_id"] or ""
+        else:
+            open_sessions.pop(key, None)
+    for (run_id, attempt), open_session in open_sessions.items():
+        if open_session and not _told_interrupted(run_id, attempt):
+            say(f"{run_id}: attempt {attempt} never ended; stopping what it may still do on the server")
+            interrupt(open_session)
+            ops.append(ops.RUNS, [{"run_id": run_id, "attempt": attempt, "stage": units[0].stage, "verb": "write",
+                                   "status": "superseded", "message": "a newer attempt took over"}])  # fmt: skip
+
+
+def _told_interrupted(run_id: str, attempt: int) -> bool:
+    return any(
+        row["run_id"] == run_id and row["attempt"] == attempt and row["status"] == "superseded" for row in ops.rows(ops.RUNS)
+    )
+
+
+def _run(invocation: Invocation, attempt: int, period: Period, units: tuple[Unit, ...]) -> Run:
+    publication_id = digest(invocation.run_id, str(attempt))[:32]
+    return Run(invocation.run_id, attempt, invocation.stage, period, units, publication_id, dict(invocation.parameters))
+
+
+def _restore(invocation: Invocation, written: Mapping[str, Any]) -> Run:
+    units = [unit for unit in json.loads(written["detail"])["units"] if unit["fenced"]]
+    return _run(
+        invocation,
+        written["attempt"],
+        Period(invocation.period),
+        tuple(Unit(invocation.stage, unit["tenant_id"], unit["period"], unit["lane"]) for unit in units),
+    )
+
+
+def _planned_as_json(planned: Planned, code: str) -> dict[str, Any]:
+    unit = planned.unit
+    return {
+        "fenced": planned.fenced,
+        "tenant_id": unit.tenant_id, "period": unit.period, "lane": unit.lane, "inputs": dict(planned.inputs),
+        "fingerprint": planned.fingerprint(code), "parameters": dict(planned.parameters),
+        "configuration_hash": digest(json.dumps(dict(planned.configuration), sort_keys=True))[:16],
+    }  # fmt: skip
+
+
+def _input_versions(stage: str) -> dict[str, int]:
+    found = {}
+    for name in BY_NAME[stage].inputs:
+        table = delta_log.open_table(name)
+        if table is not None:
+            found[name] = int(table.version())
+    return found
+
+
+def _last(run_id: str, verb: str, statuses: tuple[str, ...]) -> dict[str, Any]:
+    """The newest ending of a verb of this run."""
+    found = [row for row in ops.rows(ops.RUNS) if row["run_id"] == run_id and row["verb"] == verb and row["status"] in statuses]
+    if not found:
+        raise Refused(
+            f"{run_id}: its {verb} never ended well, so there is nothing to go on with. Nothing was published. "
+            f"Clear the write task of this stage, or run the stage again."
+        )
+    return found[-1]
+
+
+@contextmanager
+def _recorded(invocation: Invocation, attempt: int, verb: str, run: Run) -> Iterator[dict[str, Any]]:
+    """Write the run record of a verb, however it ends."""
+    told: dict[str, Any] = {"status": "done", "message": ""}
+    began = time.monotonic()
+    try:
+        yield told
+    except BaseException as error:
+        text = error.message if isinstance(error, CountingHouseError) else f"{type(error).__name__}"
+        status = "superseded" if isinstance(error, Superseded) else "failed"
+        _append_quietly(_record(invocation, attempt, verb, status, text, run, {"seconds": time.monotonic() - began}))
+        raise
+    told["seconds"] = time.monotonic() - began
+    ops.append(ops.RUNS, [_record(invocation, attempt, verb, told["status"], told["message"], run, told)])
+
+
+def _append_quietly(record: dict[str, Any]) -> None:
+    try:
+        ops.append(ops.RUNS, [record])
+    except Exception as error:  # a full disk refuses this line too; the error that matters is already on its way
+        say(f"the run record could not be written ({type(error).__name__})")
+
+
+def _record(
+    invocation: Invocation,
+    attempt: int,
+    verb: str,
+    status: str,
+    text: str,
+    run: Run | None = None,
+    told: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    told = told or {}
+    return {
+        "run_id": invocation.run_id, "attempt": attempt, "stage": invocation.stage, "period": invocation.period, "lane": "main",
+        "verb": verb, "status": status, "tenants": list(run.tenants) if run else list(invocation.tenants),
+        "publication_id": run.publication_id if run else None, "message": text, "detail": told.get("detail"),
+        "seconds": told.get("seconds"), "dag_id": invocation.dag_id, "dag_run_id": invocation.dag_run_id, "task": invocation.task,
+        "actor": invocation.actor, "reason": invocation.reason, "code_version": code_version(invocation.stage),
+        "session_id": told.get("session_id"),
+    }  # fmt: skip
+
+
+def _gate_row(run: Run, verdict: gates.Verdict) -> dict[str, Any]:
+    return {
+        "run_id": run.run_id, "attempt": run.attempt, "stage": run.stage, "period": str(run.period or "all"),
+        "suite": verdict.suite, "expectation": verdict.expectation, "tenant_id": verdict.tenant_id,
+        "severity": verdict.severity, "success": verdict.success, "failing": verdict.failing, "example": verdict.example,
+        "notes": verdict.notes,
+    }  # fmt: skip
+
+
+
+
+def dry_run(invocation: Invocation) -> str:
+    """What a run would do; nothing is written."""
+    snapshot = Snapshot.now()
+    planned = job_of(invocation.stage).plan(snapshot, Period(invocation.period), invocation)
+    code = code_version(invocation.stage)
+    told = []
+    for unit in planned:
+        if unit.frozen:
+            told.append(f"{unit.unit.id}: frozen, {unit.frozen}")
+        elif snapshot.fingerprint(unit.unit) == unit.fingerprint(code):
+            told.append(f"{unit.unit.id}: as it is, nothing to do")
+        else:
+            told.append(f"{unit.unit.id}: would be written")
+    return "\n".join(told) or "nothing to do"
