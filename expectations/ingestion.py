@@ -23,8 +23,7 @@ def files() -> ExpectationSuite:
                 "a landed file has rows",
                 "status = 'landed' AND rows_read = 0",
                 "landing_id",
-                "A file of nothing but a header is often a broken export.",
-                severity="warning",
+                "A file that has rows and brings none has been lost on the way.",
             ),
             no_rows(
                 "few rows of a file are quarantined",

@@ -129,15 +129,16 @@ def _json(rows: DataFrame, columns: Sequence[str]) -> DataFrame:
 
 def _parquet(spark: SparkSession, files: Sequence[LandingFile], mapping: Mapping) -> DataFrame:
     owners = spark.createDataFrame(
-        [(file.tenant_id, file.landing_id, file.path.resolve().as_uri()) for file in files],
-        "tenant_id string, landing_id string, file_uri string",
+        [(file.tenant_id, file.landing_id, str(file.path.resolve())) for file in files],
+        "tenant_id string, landing_id string, file_path string",
     )
     columns = [f"`{name}`" for name in source_columns(mapping)]
+    plain = F.regexp_replace(F.col("_metadata.file_path"), "^file:/+", "/")
     rows = spark.read.parquet(*(str(file.path.resolve()) for file in files)).select(
-        F.col("_metadata.file_path").alias("file_uri"),
+        F.url_decode(F.replace(plain, F.lit("+"), F.lit("%2B"))).alias("file_path"),
         (F.col("_metadata.row_index") + 1).alias("row_number"),
         F.lit(None).cast("string").alias(MALFORMED),
         *columns,
     )
-    named = rows.join(F.broadcast(owners), on="file_uri", how="inner")
+    named = rows.join(F.broadcast(owners), on="file_path", how="left")
     return named.select("tenant_id", "landing_id", "row_number", MALFORMED, *columns)

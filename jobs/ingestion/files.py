@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import csv
 import gzip
 import hashlib
+import io
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -173,12 +175,20 @@ def unreadable(file: LandingFile) -> str | None:
             header = list(pq.read_schema(file.path).names)
         except Exception:
             return "not a Parquet file"
-        return _missing(file, header)
+        return _missing(file, header) or ("has no rows" if pq.read_metadata(file.path).num_rows == 0 else None)
     if why := _not_text(file.path, file.mapping.encoding):
         return why
     if file.mapping.format == "jsonl":
         return None
-    return _missing(file, header_of(file.path, file.mapping))
+    return _missing(file, header_of(file.path, file.mapping)) or _only_a_header(file)
+
+
+def _only_a_header(file: LandingFile) -> str | None:
+    with io.TextIOWrapper(open_bytes(file.path), encoding=file.mapping.encoding, newline=None) as text:
+        for number, line in enumerate(text):
+            if number and line.strip():
+                return None
+    return "has a header and no rows"
 
 
 def _not_text(path: Path, encoding: str) -> str | None:
@@ -210,9 +220,6 @@ def open_bytes(path: Path) -> IO[bytes]:
 
 def header_of(path: Path, mapping: Mapping) -> list[str]:
     """The column names of a CSV file."""
-    import csv
-    import io
-
     with io.TextIOWrapper(open_bytes(path), encoding=mapping.encoding, newline=None) as text:
         for row in csv.reader(text, delimiter=mapping.delimiter, quotechar=mapping.quote):
             return [name.removeprefix("\ufeff") for name in row]

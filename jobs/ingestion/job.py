@@ -12,7 +12,7 @@ from jobs.ingestion import decode, files, transforms
 from jobs.ingestion.feeds import FEEDS, FeedType
 from jobs.ingestion.files import LANDED, Delivered, LandingFile
 from jobs.ingestion.settings import settings
-from jobs.ingestion.tables import LANDED_FILES, WAITING
+from jobs.ingestion.tables import LANDED_FILES, USAGE, WAITING
 from jobs.ledger.facts import standing
 from jobs.ledger.periods import Period
 from jobs.ledger.tenants import Tenant, chosen, tenants
@@ -55,8 +55,6 @@ def write(house: House) -> Written:
         for more in quarantined[1:]:
             every = every.unionByName(more)
         staged["raw.quarantine"] = house.stage(every, "raw.quarantine")
-        for row in transforms.row_counts(house.staged("raw.quarantine")).collect():
-            accounts_of_files[row["landing_id"]]["rows_quarantined"] = row["rows"]
     told = [_account_of(file, accounts_of_files[file.landing_id], house.run.publication_id) for file in found]
     staged["raw.landed_files"] = house.stage(house.spark.createDataFrame(told, LANDED_FILES.schema), "raw.landed_files")
     return Written(staged, _found_units(house.snapshot, staged, found))
@@ -82,18 +80,15 @@ def _land(
     verdicts = transforms.with_verdicts(rows, existing, doubtful, feed, order)
     accepted = verdicts.where(F.col("verdict") == transforms.ACCEPTED)
     staged[feed.table.name] = house.stage(accepted, feed.table.name)
-    repeated = verdicts.where(F.col("verdict") == transforms.DUPLICATE)
     say(f"{feed.name}: {len(landed)} files written, now counting")
-    kept = house.staged(feed.table.name)
-    for column, counted in (("rows_accepted", kept), ("rows_duplicate", repeated)):
-        for row in transforms.row_counts(counted).collect():
-            accounts_of_files[row["landing_id"]][column] = row["rows"]
+    for row in transforms.verdict_counts(verdicts).collect():
+        accounts_of_files[row["landing_id"]] |= row.asDict()
     names = {file.landing_id: file.mapping.control_totals for file in landed}
     for row in transforms.read_counts(rows, totals).collect():
         sums = {name: row[f"total_{at}"] for at, name in enumerate(names[row["landing_id"]])}
         accounts_of_files[row["landing_id"]] |= {"rows_read": row["rows_read"], "control_totals": sums}
     if feed.name == "usage" and (late := _frozen_months(house)) is not None:
-        staged[WAITING.name] = house.stage(transforms.waiting(kept, late), WAITING.name)
+        staged[WAITING.name] = house.stage(transforms.waiting(house.staged(feed.table.name), late), WAITING.name)
     return verdicts.where(F.col("verdict") == transforms.QUARANTINED).select(
         "tenant_id", F.lit(feed.name).alias("feed"), "landing_id", "row_number", "reasons", "source_row"
     )
@@ -134,14 +129,9 @@ def _frozen_months(house: House) -> DataFrame | None:
 def audit(house: House) -> dict[str, DataFrame]:
     """files: the account of every file. usage: what was accepted, counted once more from the staged version."""
     landed = house.staged("raw.landed_files")
-    usage = house.staged("raw.usage") if _was_staged(house, "raw.usage") else house.spark.createDataFrame([], FEEDS["usage"].table.schema)
+    nothing = house.spark.createDataFrame([], USAGE.schema)
+    usage = house.staged(USAGE.name) if house.was_staged(USAGE.name) else nothing
     return {"files": landed, "usage": transforms.usage_account(usage, landed)}
-
-
-def _was_staged(house: House, name: str) -> bool:
-    from jobs.runtime import storage
-
-    return storage.exists(f"{house.place(name)}/_delta_log")
 
 
 def _arrivals(snapshot: Snapshot, mine: dict[str, Tenant], replay: str | None) -> list[LandingFile]:
@@ -186,9 +176,8 @@ def _found_units(snapshot: Snapshot, staged: dict[str, str], found: Iterable[Lan
         if feed.table.name not in staged:
             continue
         touched = set()
-        for action in delta_log.staged_files(staged[feed.table.name]):
-            values = action["partitionValues"]
-            touched.add((values["tenant_id"], str(values["period"])[:7] if "period" in values else "all"))
+        for file in delta_log.staged_files(staged[feed.table.name]):
+            touched.add((file.unit["tenant_id"], file.unit["period"][:7] if "period" in file.unit else "all"))
         for tenant, month in sorted(touched):
             unit = Unit(INGESTION.name, tenant, month, feed.name)
             landings = sorted(file.landing_id for file in found if (file.tenant_id, file.feed) == (tenant, feed.name))

@@ -239,9 +239,11 @@ def read_counts(rows: DataFrame, totals: int) -> DataFrame:
     return rows.groupBy("landing_id").agg(F.count(F.lit(1)).alias("rows_read"), *sums)
 
 
-def row_counts(rows: DataFrame) -> DataFrame:
-    """Per landing: how many rows."""
-    return rows.groupBy("landing_id").agg(F.count(F.lit(1)).alias("rows"))
+def verdict_counts(verdicts: DataFrame) -> DataFrame:
+    """Per landing: rows_accepted, rows_quarantined, rows_duplicate. The gate holds them against what was read and what was staged."""
+    told = ((ACCEPTED, "rows_accepted"), (QUARANTINED, "rows_quarantined"), (DUPLICATE, "rows_duplicate"))
+    sums = [F.sum(F.when(F.col("verdict") == verdict, 1).otherwise(0)).alias(name) for verdict, name in told]
+    return verdicts.groupBy("landing_id").agg(*sums)
 
 
 def waiting(accepted: DataFrame, frozen: DataFrame) -> DataFrame:

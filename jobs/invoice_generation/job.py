@@ -154,7 +154,7 @@ def before_publish(house: House, staged: Mapping[str, str], passing: Sequence[st
 
 
 def _number(house: House, staged_invoices: str, passing: Sequence[str], version: int, attempt: int) -> dict[str, str]:
-    documents = house.spark.read.format("delta").load(staged_invoices).where(F.col("tenant_id").isin(*passing))
+    documents = house.read_staged("invoicing.invoices", staged_invoices).where(F.col("tenant_id").isin(*passing))
     every = visible_rows(house.spark, NUMBER_REGISTER, Visible(version))  # reserved is reserved, published or not
     register = every.where(F.col("tenant_id").isin(*passing))
     prefixes = house.spark.createDataFrame(

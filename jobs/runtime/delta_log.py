@@ -135,14 +135,12 @@ def promote_fenced(
 def _place(table: Table, staged: str, tenants: set[str]) -> list[AddAction]:
     """Let the staged files of these tenants stand in the table's folder; the actions that would add them."""
     actions = []
-    for added in staged_files(staged):
-        if added["partitionValues"]["tenant_id"] not in tenants:
+    for file in staged_files(staged):
+        if file.unit["tenant_id"] not in tenants:
             continue
-        file = unquote(added["path"])
-        storage.place(f"{staged}/{file}", f"{location(table.name)}/{file}")
-        actions.append(
-            AddAction(added["path"], added["size"], added["partitionValues"], added["modificationTime"], True, added.get("stats") or "{}")
-        )
+        storage.place(f"{staged}/{file.path}", f"{location(table.name)}/{file.path}")
+        stats = json.dumps({"numRecords": file.rows})
+        actions.append(AddAction(file.path, file.bytes, file.unit, file.modified_ms, True, stats))
     return actions
 
 
@@ -169,18 +167,35 @@ def properties(note: dict[str, Any], transactions: Iterable[tuple[str, int]]) ->
     )
 
 
-def staged_files(staged: str) -> list[dict[str, Any]]:
-    """The add actions of a staged table, which has exactly one version."""
-    log = storage.read_text(f"{staged}/_delta_log/{0:020d}.json")
-    return [action["add"] for line in log.splitlines() if line and "add" in (action := json.loads(line))]
+@dataclass(frozen=True)
+class StagedFile:
+    """A Parquet file that a run has staged for a table."""
+
+    path: str  # relative to the staged place, with its partition folders, as Hive writes them
+    bytes: int
+    modified_ms: int
+    rows: int
+
+    @property
+    def unit(self) -> dict[str, str]:
+        """The values of the partition columns."""
+        pairs = (folder.split("=", 1) for folder in self.path.split("/")[:-1])
+        return {name: unquote(value) for name, value in pairs}
 
 
-def staged_rows(staged: str) -> dict[str, int]:
-    """Rows per tenant of a staged table, from its file statistics."""
+def staged_files(staged: str) -> list[StagedFile]:
+    """What a run has staged in one place."""
+    return [
+        StagedFile(file.path, file.bytes, file.modified_ms, storage.parquet_rows(f"{staged}/{file.path}"))
+        for file in storage.files_below(staged, ".parquet")
+    ]
+
+
+def staged_rows(files: Iterable[StagedFile]) -> dict[str, int]:
+    """Rows per tenant."""
     rows: dict[str, int] = {}
-    for added in staged_files(staged):
-        tenant = added["partitionValues"]["tenant_id"]
-        rows[tenant] = rows.get(tenant, 0) + int(json.loads(added.get("stats") or "{}").get("numRecords", 0))
+    for file in files:
+        rows[file.unit["tenant_id"]] = rows.get(file.unit["tenant_id"], 0) + file.rows
     return rows
 
 

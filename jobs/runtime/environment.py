@@ -17,6 +17,7 @@ class Environment(config.Strict):
 
     spark: Literal["server", "connect", "submit"]  # own warm server, somebody's server, classic session in a cluster
     driver_memory: str = "3g"
+    java_options: str = ""  # of the server's JVM
     cores: str = "*"
     shuffle_partitions: int = Field(default=4, ge=1)
     warehouse: str | None = None  # URL of the Delta tables; default <home>/warehouse

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.ledger.periods import Period
-from jobs.runtime import delta_log, faults, ops
+from jobs.runtime import delta_log, faults, ops, storage
 from jobs.runtime.environment import environment, warehouse
 from jobs.runtime.ops import Publication, Unit
 from jobs.runtime.tables import Table, catalog
@@ -99,7 +97,7 @@ def visible_rows(spark: SparkSession, table: Table, seen: Visible, location: str
     return rows
 
 
-def _of_units(units: Iterable[tuple[str, str]]) -> F.Column:  # type: ignore[name-defined]
+def _of_units(units: Iterable[tuple[str, str]]) -> Column:
     condition = F.lit(False)
     for tenant, period in units:
         condition = condition | ((F.col("tenant_id") == tenant) & (F.col("period") == F.lit(Period(period).first_day)))
@@ -165,33 +163,21 @@ class House:
         (
             conforming.repartition(spread, *keys)
             .sortWithinPartitions(*table.unit, *table.order)
-            .write.format("delta")
-            .mode("overwrite")
+            .write.mode("overwrite")
             .partitionBy(*table.unit)
-            .option("delta.enableDeletionVectors", "false")
-            .save(place)
+            .parquet(place)
         )
         faults.reach(f"write:after:{name}")
         return place
 
     def staged(self, name: str, suffix: str = "") -> DataFrame:
         """The candidates of this run for a table, as they were staged."""
-        return self.spark.read.format("delta").option("versionAsOf", 0).load(self.place(name) + suffix)
+        return self.read_staged(name, self.place(name) + suffix)
 
-    def note(self, **more: object) -> dict[str, object]:
-        """The story a commit of this run tells (law 9)."""
-        run = self.run
-        return {
-            "run_id": run.run_id, "attempt": run.attempt, "stage": run.stage, "period": str(run.period or "all"),
-            "tenants": list(run.tenants), **more,
-        }  # fmt: skip
+    def read_staged(self, name: str, place: str) -> DataFrame:
+        """Candidates for a table that stand in some place."""
+        return self.spark.read.schema(catalog()[name].schema).parquet(place)
 
-
-def day(text: str) -> date:
-    """A date from its ISO form."""
-    return date.fromisoformat(text)
-
-
-def as_json(value: object) -> str:
-    """Canonical JSON."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+    def was_staged(self, name: str) -> bool:
+        """Whether this run has candidates for a table."""
+        return storage.exists(self.place(name))

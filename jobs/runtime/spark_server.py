@@ -180,6 +180,7 @@ def _start() -> Server:
     }
     command = [str(spark_home / "bin" / "spark-submit"), "--class", "org.apache.spark.sql.connect.service.SparkConnectServer"]
     command += ["--master", f"local[{environment().cores}]", "--driver-memory", environment().driver_memory]
+    command += ["--driver-java-options", environment().java_options] if environment().java_options else []
     command += ["--jars", ",".join(map(str, jars))]
     for key, value in conf.items():
         command += ["--conf", f"{key}={value}"]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from pyarrow import fs as arrow_fs
+from pyarrow import parquet as pq
 
 
 def _filesystem(location: str) -> tuple[arrow_fs.FileSystem, str]:
@@ -14,17 +16,39 @@ def _filesystem(location: str) -> tuple[arrow_fs.FileSystem, str]:
     return arrow_fs.LocalFileSystem(), location
 
 
-def read_text(location: str) -> str:
-    """The whole of a small file."""
-    filesystem, path = _filesystem(location)
-    with filesystem.open_input_stream(path) as stream:
-        return bytes(stream.read()).decode()
-
-
 def exists(location: str) -> bool:
     """Whether there is such a file or folder."""
     filesystem, path = _filesystem(location)
     return filesystem.get_file_info(path).type != arrow_fs.FileType.NotFound
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file below some folder."""
+
+    path: str  # relative to the folder
+    bytes: int
+    modified_ms: int
+
+
+def files_below(location: str, suffix: str) -> list[StoredFile]:
+    """The files below a folder whose names end in `suffix`, in the order of their paths."""
+    filesystem, root = _filesystem(location)
+    found = filesystem.get_file_info(arrow_fs.FileSelector(root, recursive=True))
+    return sorted(
+        (
+            StoredFile(info.path[len(root.rstrip("/")) + 1 :], info.size, int(info.mtime_ns or 0) // 1_000_000)
+            for info in found
+            if info.is_file and info.path.endswith(suffix)
+        ),
+        key=lambda file: file.path,
+    )
+
+
+def parquet_rows(location: str) -> int:
+    """How many rows a Parquet file has, from its footer."""
+    filesystem, path = _filesystem(location)
+    return int(pq.read_metadata(path, filesystem=filesystem).num_rows)
 
 
 def place(source: str, target: str) -> None:

@@ -243,7 +243,7 @@ def _publish(invocation: Invocation, run: Run, detail: Mapping[str, Any]) -> tup
     published, counts = [], {}
     for name in (table for table in BY_NAME[run.stage].outputs if table in staged):
         version = delta_log.promote(catalog()[name], staged[name], run.publication_id, passing, first_day, note)
-        counts[name] = delta_log.staged_rows(staged[name])
+        counts[name] = delta_log.staged_rows(delta_log.staged_files(staged[name]))
         published.append(TableVersion(name, version, sum(counts[name].get(tenant, 0) for tenant in passing)))
         faults.reach(f"publish:after:{name}")
     ops.complete(
