@@ -13,13 +13,15 @@ from typing import Annotated, Any, Optional
 import typer
 
 from jobs.ledger.periods import Period
-from jobs.runtime import config, verbs
+from jobs.runtime import audit_cli, config, verbs
 from jobs.runtime.errors import EXIT_BROKE, EXIT_REFUSED, CallError, CountingHouseError, RunBroke
+from jobs.runtime.logs import say
 from jobs.runtime.verbs import Invocation, Outcome
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 server = typer.Typer(no_args_is_help=True, help="The Spark server of this home.")
 app.add_typer(server, name="server")
+app.add_typer(audit_cli.app, name="audit")
 
 PeriodOption = Annotated[str, typer.Option("--period", help="The month, like 2026-10.")]
 Tenants = Annotated[Optional[list[str]], typer.Option("--tenant", help="Only this tenant; may be repeated.")]  # noqa: UP045
@@ -62,7 +64,7 @@ def run(
     if dry_run:
         tell(verbs.dry_run(invocation))
         return
-    report(verbs.perform(verb, invocation) if verb else verbs.run_stage(invocation))
+    conclude(verbs.perform(verb, invocation) if verb else verbs.run_stage(invocation))
 
 
 @app.command("check-conf")
@@ -71,6 +73,89 @@ def check_conf() -> None:
     from jobs.runtime.check_conf import check
 
     tell(check())
+
+
+@app.command()
+def rehearse(
+    scale: Annotated[int, typer.Option(help="1: five tenants, 100,000 usage rows a month; 20: eighty tenants.")] = 1,
+    seed: Annotated[int, typer.Option(help="Another seed is another world.")] = 7,
+    months: Annotated[int, typer.Option(help="How many months.")] = 3,
+) -> None:
+    """Make a simulated world and bill it through Airflow, month after month; ends with the figures beside the truth."""
+    from jobs.runtime import airflow_home, report
+    from jobs.runtime.session import shared
+    from jobs.simulation.rehearsal import rehearse as play
+    from jobs.simulation.world import World
+
+    before = _versions()
+    with shared():
+        well = play(World(scale=scale, seed=seed, months=months), config.home(), say, airflow_home.run_dag)
+    report.write()
+    tell(report.summary())
+    if before and before == _versions():
+        tell("Nothing has changed: every table stands at the version it had before this run.")
+    if not well:
+        raise typer.Exit(EXIT_REFUSED)
+
+
+def _versions() -> dict[str, int]:
+    """The version of every published table that exists."""
+    from jobs.runtime import delta_log
+    from jobs.runtime.tables import catalog
+
+    opened = {name: delta_log.open_table(name) for name in catalog()}
+    return {name: int(table.version()) for name, table in opened.items() if table is not None}
+
+
+@app.command("simulate-world")
+def simulate_world(
+    directory: Path,
+    scale: Annotated[int, typer.Option(help="1: five tenants; 20: eighty tenants.")] = 1,
+    seed: Annotated[int, typer.Option(help="Another seed is another world.")] = 7,
+    months: Annotated[int, typer.Option(help="How many months.")] = 3,
+) -> None:
+    """Write a seeded world, in the real feed formats, with its truth beside it."""
+    from jobs.simulation.world import World
+    from jobs.simulation.world import simulate_world as simulate
+
+    simulate(World(scale=scale, seed=seed, months=months), directory.resolve(), say)
+    tell(f"{directory}: outbox/ holds each month's deliveries, conf/ the tenants, truth/ what is right.")
+
+
+@app.command()
+def airflow() -> None:
+    """The Airflow UI on loopback with the Spark server beside it, until Ctrl-C."""
+    from jobs.runtime import airflow_home
+
+    airflow_home.serve()
+
+
+@app.command()
+def sql(
+    statement: Annotated[Optional[str], typer.Option("-e", help="One statement instead of a shell.")] = None,  # noqa: UP045
+    tenant: Annotated[Optional[str], typer.Option("--tenant", help="Hold every table to one tenant.")] = None,  # noqa: UP045
+) -> None:
+    """Spark SQL over every published table, with VERSION AS OF and DESCRIBE HISTORY."""
+    from jobs.runtime import sql_shell
+
+    sql_shell.main(statement, tenant)
+
+
+@app.command()
+def status(tenant: Annotated[Optional[str], typer.Option("--tenant")] = None) -> None:  # noqa: UP045
+    """Periods, last runs, gates, quarantine, and what waits for a person."""
+    from jobs.runtime import status as books
+
+    tell(books.tell(tenant))
+
+
+@app.command("report")
+def write_report() -> None:
+    """Write the HTML report, and say on one screen what it shows."""
+    from jobs.runtime import report
+
+    report.write()
+    tell(report.summary())
 
 
 @server.command("start")
@@ -90,7 +175,7 @@ def server_stop() -> None:
     tell("Spark server stopped." if spark_server.stop() else "No Spark server runs for this home.")
 
 
-def report(outcome: Outcome) -> None:
+def conclude(outcome: Outcome) -> None:
     """Say how a verb ended; a held tenant is exit code 1."""
     tell(outcome.message)
     if outcome.status == "held":
