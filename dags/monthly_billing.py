@@ -3,38 +3,44 @@
 Turns one month of usage into charges, numbered invoices and a journal that balances: `billing_aggregation`, then
 `invoice_generation`, then `ledger_posting`. Each writes candidates, has them judged (`audit`) and publishes what passed.
 
-**When.** On the first of each month at 12:00 UTC, for the month before. The run is named after its month: the partition key
-`2026-10` is October 2026. A month whose usage has not been ingested waits twice five minutes, then refuses and says what is missing.
+**When.** On the first of each month at 12:00 UTC, for the month before. The run is named after its month: the partition
+key `2026-10` is October 2026. A month whose usage has not been ingested waits twice five minutes, then refuses and says
+what is missing.
 
-**What you get.** Every published table is an asset; its newest event says which month, Delta version and run. A run that finds
-everything as it was writes nothing and is green.
+**What you get.** Every published table is an asset; its newest event says which month, Delta version and run. A run that
+finds everything as it was writes nothing and is green.
 
 ## When something is red
 
 Every message ends with what to do. A red run has published what passed; nothing of that is undone or done again. After
 the cause is mended, **clear one task**: the `write` of the first stage that is not green, *with downstream*.
 
-| what you see | what it means | what to do |
-|---|---|---|
-| `audit` is red, `publish` green | a gate held the tenants that its log names; all others went on | mend what the log names, then clear `write` of that stage with downstream |
-| `publish` is red: *every tenant is held* | no tenant passed, so the stages after it did not start | the same |
-| *unpriced usage*, `amount is null` | a price is missing for a product, a region or a date | land the price list, run `ingest`, clear `billing_aggregation.write` with downstream |
-| a unit *is frozen* in the log of `write` | the month was invoiced; issued documents never change | nothing: late usage stands in `billing.waiting` for an adjustment in the open month |
-| `write` waits, then *no usage ... was published* | `ingest` has not published that month | run `ingest` for the month, then clear `write` with downstream |
-| `publish` failed or its worker died half-way | readers still see the old state; nothing is half visible | clear `write` of that stage with downstream: it rolls the publication forward first |
-| *a newer attempt has taken over* | the month was run twice at once | nothing, when the newer run is green |
-| `RunBroke` | no Java, no disk, no server; tried once more by itself | mend the machine, clear `write` with downstream |
-| `whole` is red | it repeats which of the above happened, and which task to clear | |
+- `audit` is red, `publish` green: a gate held the tenants that its log names; all others went on. **Do:** mend what the
+  log names, then clear `write` of that stage with downstream.
+- `publish` is red: *every tenant is held*: no tenant passed, so the stages after it did not start. **Do:** the same.
+- *unpriced usage*, `amount is null`: a price is missing for a product, a region or a date. **Do:** land the price list,
+  run `ingest`, clear `billing_aggregation.write` with downstream.
+- a unit *is frozen* in the log of `write`: the month was invoiced; issued documents never change. **Do:** nothing: late
+  usage stands in `billing.waiting` for an adjustment in the open month.
+- `write` waits, then *no usage ... was published*: `ingest` has not published that month. **Do:** run `ingest` for the
+  month, then clear `write` with downstream.
+- `publish` failed or its worker died half-way: readers still see the old state; nothing is half visible. **Do:** clear
+  `write` of that stage with downstream: it rolls the publication forward first.
+- *a newer attempt has taken over*: the month was run twice at once. **Do:** nothing, when the newer run is green.
+- `RunBroke`: no Java, no disk, no server; tried once more by itself. **Do:** mend the machine, clear `write` with
+  downstream.
+- `whole` is red: it repeats which of the above happened, and which task to clear.
 
 ## Backfill
 
-In the UI: this page, **Trigger**, card **Backfill**. The dates are days *of the months you want*: from the first day of the first
-month to the last day of the last (2011-01-01 to 2011-03-31 are three runs). *Missing Runs* leaves months alone that have a
-run; *All Runs* asks every month again, and months that have not changed are left as they are. Put the reason in the param `reason`.
+In the UI: this page, **Trigger**, card **Backfill**. The dates are days *of the months you want*: from the first day of
+the first month to the last day of the last (2011-01-01 to 2011-03-31 are three runs). *Missing Runs* leaves months alone
+that have a run; *All Runs* asks every month again, and months that have not changed are left as they are. Put the reason
+in the param `reason`.
 
 ```
-airflow backfill create --dag-id monthly_billing --from-date 2011-01-01 --to-date 2011-03-31 --reprocess-behavior completed \\
-    --dag-run-conf '{"reason": "rates of Q1 corrected, ticket 4711"}'
+airflow backfill create --dag-id monthly_billing --from-date 2011-01-01 --to-date 2011-03-31 \\
+    --reprocess-behavior completed --dag-run-conf '{"reason": "rates of Q1 corrected, ticket 4711"}'
 ```
 
 Add `--dry-run` to see the months first. Backfill `ingest` before, if the months were never landed. One month without
@@ -42,16 +48,16 @@ Airflow's scheduler: `airflow dags test monthly_billing --conf '{"period": "2011
 
 ## Exit codes of `countinghouse run`
 
-0 done · 1 a gate or a policy said no · 2 the call or the configuration is wrong · 3 the run broke. Here, 1 and 2 fail at once
-(a missing upstream waits first), 3 is tried once more.
+0 done · 1 a gate or a policy said no · 2 the call or the configuration is wrong · 3 the run broke. Here, 1 and 2 fail at
+once (a missing upstream waits first), 3 is tried once more.
 """
 
 from pathlib import Path
 
 import pendulum
-from airflow.sdk import chain, dag
+from airflow.sdk import dag
 
-from jobs.runtime.dag_tasks import monthly, params, stage_group, whole
+from jobs.runtime.dag_tasks import month, monthly, params
 from jobs.stages import BILLING_AGGREGATION, INVOICE_GENERATION, LEDGER_POSTING
 
 STAGES = (BILLING_AGGREGATION, INVOICE_GENERATION, LEDGER_POSTING)
@@ -70,12 +76,7 @@ STAGES = (BILLING_AGGREGATION, INVOICE_GENERATION, LEDGER_POSTING)
 )
 def monthly_billing() -> None:
     """Wire the stages of a billed month."""
-    groups = [stage_group(stage) for stage in STAGES]
-    last = whole(STAGES)
-    chain(*groups, last)
-    for group in groups:
-        group >> last
-        group.children[f"{group.group_id}.audit"] >> last
+    month(STAGES)
 
 
 monthly_billing()

@@ -13,7 +13,10 @@ def charges() -> ExpectationSuite:
         name="billing_aggregation.charges",
         expectations=[
             unique(
-                "a charge stands once", ("tenant_id", "period", "charge_id"), "charge_id", "A charge that stands twice is billed twice."
+                "a charge stands once",
+                ("tenant_id", "period", "charge_id"),
+                "charge_id",
+                "A charge that stands twice is billed twice.",
             ),
             no_rows(
                 "every charge has a price in force",

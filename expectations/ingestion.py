@@ -39,7 +39,9 @@ def files() -> ExpectationSuite:
                 "A refused file brings no rows: delivered twice, empty, or unreadable.",
                 severity="warning",
             ),
-            unique("a landing is told once", ("tenant_id", "landing_id"), "landing_id", "A file told twice is counted twice."),
+            unique(
+                "a landing is told once", ("tenant_id", "landing_id"), "landing_id", "A file told twice is counted twice."
+            ),
         ],
     )
 

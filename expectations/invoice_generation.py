@@ -12,15 +12,27 @@ def invoices() -> ExpectationSuite:
     return ExpectationSuite(
         name="invoice_generation.invoices",
         expectations=[
-            unique("a document stands once", ("tenant_id", "invoice_id"), "invoice_id", "A document that stands twice is owed twice."),
+            unique(
+                "a document stands once",
+                ("tenant_id", "invoice_id"),
+                "invoice_id",
+                "A document that stands twice is owed twice.",
+            ),
             no_rows(
                 "net = sum of lines",
                 "net IS DISTINCT FROM lines OR net IS DISTINCT FROM taxable OR line_count IS DISTINCT FROM line_count_found",
                 "invoice_id",
                 "A customer who adds the lines up would not find the total.",
             ),
-            no_rows("tax = sum of taxes", "tax IS DISTINCT FROM taxes", "invoice_id", "The tax return would not match the documents."),
-            no_rows("gross = net + tax", "gross IS DISTINCT FROM net + tax", "invoice_id", "The amount to pay would be wrong."),
+            no_rows(
+                "tax = sum of taxes",
+                "tax IS DISTINCT FROM taxes",
+                "invoice_id",
+                "The tax return would not match the documents.",
+            ),
+            no_rows(
+                "gross = net + tax", "gross IS DISTINCT FROM net + tax", "invoice_id", "The amount to pay would be wrong."
+            ),
             no_rows(
                 "lines are rounded as the policy says",
                 "abs(lines - lines_rated) > line_count_found",
@@ -33,7 +45,9 @@ def invoices() -> ExpectationSuite:
                 "invoice_id",
                 "Nobody can pay a third of a cent.",
             ),
-            no_rows("every line has a tax line", "untaxed = 1", "invoice_id", "A line without a tax decision may not be issued."),
+            no_rows(
+                "every line has a tax line", "untaxed = 1", "invoice_id", "A line without a tax decision may not be issued."
+            ),
             no_rows("every line has an amount", "unpriced = 1", "invoice_id", "A line without an amount may not be issued."),
             no_rows(
                 "every document has a customer, a country and a seller",

@@ -12,11 +12,25 @@ def journal() -> ExpectationSuite:
     return ExpectationSuite(
         name="ledger_posting.journal",
         expectations=[
-            no_rows("debits = credits", "debit IS DISTINCT FROM credit", "entry_id", "A one-sided entry makes the books not balance."),
-            no_rows("an entry has one currency", "currencies <> 1", "entry_id", "Amounts of two currencies cannot be added."),
-            no_rows("every event has a posting rule", "unposted = 1", "entry_id", "An event nobody posts is missing from the books."),
+            no_rows(
+                "debits = credits",
+                "debit IS DISTINCT FROM credit",
+                "entry_id",
+                "A one-sided entry makes the books not balance.",
+            ),
+            no_rows(
+                "an entry has one currency", "currencies <> 1", "entry_id", "Amounts of two currencies cannot be added."
+            ),
+            no_rows(
+                "every event has a posting rule",
+                "unposted = 1",
+                "entry_id",
+                "An event nobody posts is missing from the books.",
+            ),
             no_rows("no debit or credit is negative", "smallest < 0", "entry_id", "A negative debit hides a credit."),
-            no_rows("an entry's lines stand once", "repeated_lines <> 0", "entry_id", "A line that stands twice is booked twice."),
+            no_rows(
+                "an entry's lines stand once", "repeated_lines <> 0", "entry_id", "A line that stands twice is booked twice."
+            ),
             unique("an entry stands once", ("tenant_id", "entry_id"), "entry_id", "An event posted twice is booked twice."),
         ],
     )

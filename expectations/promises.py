@@ -22,7 +22,7 @@ def no_rows(
             f"FROM {{batch}} WHERE {where} GROUP BY tenant_id"
         ),
         notes=notes,
-        severity=severity,  # type: ignore[arg-type]
+        severity=severity,
     )
 
 
@@ -36,5 +36,5 @@ def unique(title: str, key: tuple[str, ...], example: str, notes: str) -> gxe.Un
             f"MIN(CAST({example} AS STRING)) AS example FROM {{batch}} GROUP BY {columns} HAVING COUNT(*) > 1) GROUP BY tenant_id"
         ),
         notes=notes,
-        severity="critical",  # type: ignore[arg-type]
+        severity="critical",
     )

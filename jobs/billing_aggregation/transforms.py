@@ -84,7 +84,9 @@ def _by_day_of_price_change(usage: DataFrame, prices: DataFrame) -> DataFrame:
     """
     bounds = (
         prices.select("tenant_id", "product_id", F.col("valid_from").alias("day"))
-        .unionByName(prices.where(F.col("valid_to").isNotNull()).select("tenant_id", "product_id", F.col("valid_to").alias("day")))
+        .unionByName(
+            prices.where(F.col("valid_to").isNotNull()).select("tenant_id", "product_id", F.col("valid_to").alias("day"))
+        )
         .groupBy("tenant_id", "product_id")
         .agg(F.sort_array(F.collect_set("day")).alias("days"))
     )
@@ -110,7 +112,9 @@ def _with_price(summed: DataFrame, prices: DataFrame) -> DataFrame:
         F.col("region").alias("price_region"), F.col("account_id").alias("price_account"),
         F.expr("CAST(get_json_object(parameters, '$.unit_price') AS DECIMAL(38,21))").alias("unit_price"),
     )  # fmt: skip
-    keyed = summed.withColumn("sum_id", F.struct("account_id", "product_id", "region", "unit", "currency", "priced_on", "on_record"))
+    keyed = summed.withColumn(
+        "sum_id", F.struct("account_id", "product_id", "region", "unit", "currency", "priced_on", "on_record")
+    )
     holds = (
         (F.col("p.valid_from") <= F.col("s.priced_on"))
         & (F.col("p.valid_to").isNull() | (F.col("s.priced_on") < F.col("p.valid_to")))
@@ -120,7 +124,9 @@ def _with_price(summed: DataFrame, prices: DataFrame) -> DataFrame:
         & ~F.col("s.on_record")
     )
     same = [F.col(f"s.{name}") == F.col(f"p.{name}") for name in ("tenant_id", "product_id", "currency")]
-    rank = F.when(F.col("p.price_account").isNotNull(), 2).otherwise(0) + F.when(F.col("p.price_region").isNotNull(), 1).otherwise(0)
+    rank = F.when(F.col("p.price_account").isNotNull(), 2).otherwise(0) + F.when(
+        F.col("p.price_region").isNotNull(), 1
+    ).otherwise(0)
     matched = keyed.alias("s").join(
         F.broadcast(listed.alias("p")), on=[*same, holds], how="left"
     ).select("s.*", "p.price_id", "p.model", "p.unit_price", rank.alias("price_rank"))  # fmt: skip

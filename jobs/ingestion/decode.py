@@ -32,7 +32,8 @@ def decoded(spark: SparkSession, files: Sequence[LandingFile], mapping: Mapping)
         return _parquet(spark, files, mapping)
     columns = source_columns(mapping)
     listed = spark.createDataFrame(
-        [(file.tenant_id, file.landing_id, str(file.path)) for file in files], "tenant_id string, landing_id string, path string"
+        [(file.tenant_id, file.landing_id, str(file.path)) for file in files],
+        "tenant_id string, landing_id string, path string",
     )
     read = columns if mapping.format == "csv" else (LINE,)
     fields = [("tenant_id", T.StringType()), ("landing_id", T.StringType()), ("row_number", T.LongType())]
@@ -44,7 +45,9 @@ def decoded(spark: SparkSession, files: Sequence[LandingFile], mapping: Mapping)
         for batch in batches:
             for row in batch.to_pylist():
                 for rows in _records(row["path"], how, read):
-                    owner = {name: pa.array([row[name]] * rows.num_rows, pa.string()) for name in ("tenant_id", "landing_id")}
+                    owner = {
+                        name: pa.array([row[name]] * rows.num_rows, pa.string()) for name in ("tenant_id", "landing_id")
+                    }
                     arrays = [owner["tenant_id"], owner["landing_id"], *rows.columns]
                     yield pa.RecordBatch.from_arrays(arrays, names=[field.name for field in schema.fields])
 
@@ -88,7 +91,7 @@ def _records(path: str, how: dict[str, Any], columns: Sequence[str]) -> Iterator
     next_number = 1
     reported = 0
     for batch in reader:
-        numbers = []
+        numbers: list[int] = []
         refused = {number - header for number, _ in bad}
         while len(numbers) < batch.num_rows:
             if next_number not in refused:

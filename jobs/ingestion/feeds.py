@@ -31,7 +31,9 @@ class FeedType:
 FEEDS: dict[str, FeedType] = {
     feed.name: feed
     for feed in (
-        FeedType("accounts", tables.ACCOUNTS, ("account_id", "legal_name", "country", "currency"), ("account_id", "valid_from")),
+        FeedType(
+            "accounts", tables.ACCOUNTS, ("account_id", "legal_name", "country", "currency"), ("account_id", "valid_from")
+        ),
         FeedType(
             "prices",
             tables.PRICES,

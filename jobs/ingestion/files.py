@@ -84,9 +84,11 @@ def land(feed: str, tenant: Tenant, files: Iterable[Path]) -> list[Path]:
             raise CallError(f"{source} is not a file. Nothing was landed.")
         if source.stat().st_size == 0:
             raise CallError(f"{source.name} is empty (0 bytes). Nothing was landed. Ask its sender for the file again.")
-        text = tenant.feeds[feed].format != "parquet"  # type: ignore[index]
-        if text and (why := _not_text(source, tenant.feeds[feed].encoding)):  # type: ignore[index]
-            raise CallError(f"{source.name} {why}. Nothing was landed. Is it the right file, and the right encoding in the mapping?")
+        text = tenant.feeds[feed].format != "parquet"
+        if text and (why := _not_text(source, tenant.feeds[feed].encoding)):
+            raise CallError(
+                f"{source.name} {why}. Nothing was landed. Is it the right file, and the right encoding in the mapping?"
+            )
     folder = environment.landing() / tenant.tenant / feed
     folder.mkdir(parents=True, exist_ok=True)
     landed = []

@@ -32,7 +32,9 @@ def plan(snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Pla
     found = _arrivals(snapshot, chosen(invocation.tenants), invocation.parameters.get("replay"))
     for file in found:
         if file.status != LANDED:
-            say(f"{file.tenant_id}/{file.feed}: {file.path.name} refused, it {file.reason}. Its rows were not landed; the others are.")
+            say(
+                f"{file.tenant_id}/{file.feed}: {file.path.name} refused, it {file.reason}. Its rows were not landed; the others are."
+            )
     return [
         Planned(Unit(INGESTION.name, tenant, "all", "files"), inputs={file.landing_id: file.status for file in group})
         for tenant, group in groupby(found, key=lambda file: file.tenant_id)
@@ -57,7 +59,7 @@ def write(house: House) -> Written:
         staged["raw.quarantine"] = house.stage(every, "raw.quarantine")
     told = [_account_of(file, accounts_of_files[file.landing_id], house.run.publication_id) for file in found]
     staged["raw.landed_files"] = house.stage(house.spark.createDataFrame(told, LANDED_FILES.schema), "raw.landed_files")
-    return Written(staged, _found_units(house.snapshot, staged, found))
+    return Written(staged, _found_units(house.snapshot, staged, found, _months_left_behind(house, found)))
 
 
 def _land(
@@ -76,7 +78,9 @@ def _land(
     if replaced:
         existing = existing.where(~F.col("landing_id").isin(*replaced))
     doubtful = transforms.suspects(rows, existing, feed).persist()
-    order = house.spark.createDataFrame([(file.landing_id, at) for at, file in enumerate(landed)], "landing_id string, file_order int")
+    order = house.spark.createDataFrame(
+        [(file.landing_id, at) for at, file in enumerate(landed)], "landing_id string, file_order int"
+    )
     verdicts = transforms.with_verdicts(rows, existing, doubtful, feed, order)
     accepted = verdicts.where(F.col("verdict") == transforms.ACCEPTED)
     staged[feed.table.name] = house.stage(accepted, feed.table.name)
@@ -146,7 +150,16 @@ def _delivered(snapshot: Snapshot) -> list[Delivered]:
     table = delta_log.open_table(LANDED_FILES.name)
     assert table is not None
     table.load_as_version(seen.version)
-    columns = ["tenant_id", "feed", "file_name", "content_sha256", "mapping_version", "landing_id", "status", "publication_id"]
+    columns = [
+        "tenant_id",
+        "feed",
+        "file_name",
+        "content_sha256",
+        "mapping_version",
+        "landing_id",
+        "status",
+        "publication_id",
+    ]
     rows = table.to_pyarrow_table(columns=columns).to_pylist()
     return [
         Delivered(**{name: row[name] for name in columns if name != "publication_id"})
@@ -169,13 +182,24 @@ def _account_of(file: LandingFile, counted: dict[str, object], publication_id: s
     return tuple(values[field.name] for field in LANDED_FILES.schema.fields)
 
 
-def _found_units(snapshot: Snapshot, staged: dict[str, str], found: Iterable[LandingFile]) -> list[Planned]:
+def _months_left_behind(house: House, found: Iterable[LandingFile]) -> set[tuple[str, str]]:
+    """The months of usage that a replayed file had rows in: they lose them, whether the replay brings new ones or not."""
+    replaced = [file.replaces for file in found if file.replaces and file.feed == "usage"]
+    if not replaced:
+        return set()
+    rows = house.read_all_months(USAGE.name).where(F.col("landing_id").isin(*replaced))
+    return {(row["tenant_id"], str(row["period"])[:7]) for row in rows.select("tenant_id", "period").distinct().collect()}
+
+
+def _found_units(
+    snapshot: Snapshot, staged: dict[str, str], found: Iterable[LandingFile], left_behind: set[tuple[str, str]]
+) -> list[Planned]:
     """The months, and the tables without months, that landed files have added to."""
     planned = []
     for feed in FEEDS.values():
         if feed.table.name not in staged:
             continue
-        touched = set()
+        touched = set(left_behind) if feed.name == "usage" else set()
         for file in delta_log.staged_files(staged[feed.table.name]):
             touched.add((file.unit["tenant_id"], file.unit["period"][:7] if "period" in file.unit else "all"))
         for tenant, month in sorted(touched):

@@ -24,7 +24,9 @@ COUNTRY = "^[A-Z]{2}$"
 MODELS = ("per_unit", "price_on_record")
 
 
-def canonical(rows: DataFrame, feed: FeedType, mapping: Mapping, settings: Settings, timezone: str, totals: int) -> DataFrame:
+def canonical(
+    rows: DataFrame, feed: FeedType, mapping: Mapping, settings: Settings, timezone: str, totals: int
+) -> DataFrame:
     """Apply a mapping to decoded source rows.
 
     rows: as decode.decoded returns them. timezone: in which the tenant's months are billed. totals: how many control totals
@@ -49,7 +51,11 @@ def canonical(rows: DataFrame, feed: FeedType, mapping: Mapping, settings: Setti
     typed = staged.select("*", *(_typed(field, mapping).alias(field.name) for field in feed.columns))
     if feed.may_be_identified_by_content and "record_id" not in mapping.columns:
         typed = _identified_by_content(typed, feed, mapping)
-    reasons = [F.col(MALFORMED), *(_reasons(field, feed, mapping) for field in feed.columns), *_domain_reasons(feed, settings)]
+    reasons = [
+        F.col(MALFORMED),
+        *(_reasons(field, feed, mapping) for field in feed.columns),
+        *_domain_reasons(feed, settings),
+    ]
     judged = typed.withColumn(
         "reasons",
         F.when(F.col(MALFORMED).isNotNull(), F.array(F.col(MALFORMED))).otherwise(F.array_compact(F.array(*reasons))),
@@ -75,10 +81,9 @@ def _text(rule: Rule | str | None, mapping: Mapping) -> Column:
     if rule.constant is not None:
         return F.lit(rule.constant)
     value = F.expr(rule.sql) if rule.sql is not None else F.col(f"`{rule.source}`")
-    nulls = [null for null in mapping.null_values]
     shown = value if mapping.format == "parquet" and rule.map is None else F.trim(value.cast("string"))
     if mapping.format != "parquet":
-        shown = F.when(~shown.isin(*nulls), shown) if nulls else shown
+        shown = F.when(~shown.isin(*mapping.null_values), shown) if mapping.null_values else shown
     if rule.map is not None:
         pairs = F.create_map(*(F.lit(text) for pair in rule.map.items() for text in pair))
         shown = F.when(shown.isNotNull(), F.coalesce(F.try_element_at(pairs, shown), F.concat(F.lit("\0"), shown)))
@@ -112,7 +117,13 @@ def _reasons(field: T.StructField, feed: FeedType, mapping: Mapping) -> Column:
     if isinstance(field.dataType, T.StringType):
         told = F.when(text.cast("string").startswith("\0"), F.lit(f"{name}: not in the mapping's list"))
     else:
-        kind = {"decimal": "number that fits", "timestamp": "time", "date": "date", "int": "whole number", "boolean": "yes or no"}
+        kind = {
+            "decimal": "number that fits",
+            "timestamp": "time",
+            "date": "date",
+            "int": "whole number",
+            "boolean": "yes or no",
+        }
         what = next((word for key, word in kind.items() if field.dataType.simpleString().startswith(key)), "value")
         told = F.when(text.isNotNull() & F.col(name).isNull(), F.lit(f"{name}: not a {what}"))
     if isinstance(field.dataType, T.DecimalType) and mapping.format != "parquet":
@@ -196,7 +207,12 @@ def with_verdicts(new: DataFrame, existing: DataFrame, doubtful: DataFrame, feed
     def compared(rows: DataFrame) -> DataFrame:
         revision = F.col("revision") if "revision" in rows.columns else F.lit(0)
         return rows.select(
-            *key, "landing_id", "row_number", "file_order", revision.alias("revision_compared"), _content(feed).alias("content")
+            *key,
+            "landing_id",
+            "row_number",
+            "file_order",
+            revision.alias("revision_compared"),
+            _content(feed).alias("content"),
         )
 
     doubted = good.join(doubtful, on=key, how="left_semi").join(F.broadcast(order), on="landing_id", how="inner")
@@ -210,7 +226,10 @@ def with_verdicts(new: DataFrame, existing: DataFrame, doubtful: DataFrame, feed
         .otherwise(ACCEPTED)
     )
     told = (
-        compared(doubted).unionByName(compared(earlier)).select("*", verdict.alias("verdict")).where(F.col("file_order") >= 0)
+        compared(doubted)
+        .unionByName(compared(earlier))
+        .select("*", verdict.alias("verdict"))
+        .where(F.col("file_order") >= 0)
     ).select("tenant_id", "landing_id", "row_number", "verdict")
     settled = doubted.drop("file_order").join(told, on=["tenant_id", "landing_id", "row_number"], how="inner")
     conflict = F.array(F.lit(f"{feed.key[0]}: landed before with other content, and the revision is not higher"))
@@ -229,7 +248,9 @@ def _source_row(rows: DataFrame, feed: FeedType, mapping: Mapping) -> Column:
         if name in ("tenant_id", "landing_id", "row_number", MALFORMED):
             continue
         value = F.col(f"`{name}`")
-        shown.append((F.when(value.isNotNull(), F.lit("(personal)")) if name in personal else value.cast("string")).alias(name))
+        shown.append(
+            (F.when(value.isNotNull(), F.lit("(personal)")) if name in personal else value.cast("string")).alias(name)
+        )
     return F.to_json(F.struct(*shown)) if shown else F.lit("{}")
 
 

@@ -121,12 +121,16 @@ def audit(house: House) -> dict[str, DataFrame]:
     """invoices: every document with what its lines and taxes add up to. lines: every charge with the lines it is on."""
     lines = house.staged("invoicing.invoice_lines")
     return {
-        "invoices": transforms.invoices_account(house.staged("invoicing.invoices"), lines, house.staged("invoicing.invoice_taxes")),
+        "invoices": transforms.invoices_account(
+            house.staged("invoicing.invoices"), lines, house.staged("invoicing.invoice_taxes")
+        ),
         "lines": transforms.lines_account(lines, house.read("billing.charges")),
     }
 
 
-def before_publish(house: House, staged: Mapping[str, str], passing: Sequence[str], note: Mapping[str, object]) -> dict[str, str]:
+def before_publish(
+    house: House, staged: Mapping[str, str], passing: Sequence[str], note: Mapping[str, object]
+) -> dict[str, str]:
     """Reserve the numbers of the documents that passed, then stage the numbered documents; returns where they stand.
 
     The register is the one truth: its commit names the place of the numbered documents, so that a run that was killed
@@ -144,7 +148,13 @@ def before_publish(house: House, staged: Mapping[str, str], passing: Sequence[st
         faults.reach("publish:numbered")
         try:
             delta_log.promote_fenced(
-                NUMBER_REGISTER, places["invoicing.number_register"], publication_id, passing, note | {"numbered": places}, table, fences
+                NUMBER_REGISTER,
+                places["invoicing.number_register"],
+                publication_id,
+                passing,
+                dict(note) | {"numbered": places},
+                table,
+                fences,
             )
         except CommitFailedError:
             say(f"{house.run.run_id}: another run took numbers meanwhile; counting again")

@@ -66,4 +66,6 @@ def _shown(settings: Settings) -> Column:
 def register_rows(documents: DataFrame, register: DataFrame) -> DataFrame:
     """NUMBER_REGISTER rows, without publication_id, of the numbered documents that are not in it yet."""
     columns = [field.name for field in NUMBER_REGISTER.schema.fields if field.name != "publication_id"]
-    return documents.join(register.select("tenant_id", "invoice_id"), on=["tenant_id", "invoice_id"], how="left_anti").select(*columns)
+    return documents.join(
+        register.select("tenant_id", "invoice_id"), on=["tenant_id", "invoice_id"], how="left_anti"
+    ).select(*columns)

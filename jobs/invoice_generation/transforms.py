@@ -24,7 +24,9 @@ def sellers(spark: SparkSession, tenants: Sequence[Tenant]) -> DataFrame:
     rows = []
     for tenant in tenants:
         for entity in tenant.legal_entities:
-            rows += [(tenant.tenant, country, entity.id, entity.invoice_prefix, entity.tax_policy) for country in entity.serves]
+            rows += [
+                (tenant.tenant, country, entity.id, entity.invoice_prefix, entity.tax_policy) for country in entity.serves
+            ]
         first = tenant.legal_entities[0]
         rows.append((tenant.tenant, EVERY, first.id, first.invoice_prefix, first.tax_policy))
     columns = "tenant_id string, served_country string, legal_entity_id string, invoice_prefix string, tax_policy string"
@@ -39,11 +41,15 @@ def rates(spark: SparkSession, policies: dict[str, TaxPolicy], day: date) -> Dat
         for order, rate in enumerate(policy.in_force(day))
         for country in rate.countries
     ]
-    columns = "tax_policy string, taxed_country string, tax_order int, tax_category string, tax_rate decimal(9,6), tax_rule string"
+    columns = (
+        "tax_policy string, taxed_country string, tax_order int, tax_category string, tax_rate decimal(9,6), tax_rule string"
+    )
     return spark.createDataFrame(rows, columns)
 
 
-def lines(charges: DataFrame, accounts: DataFrame, selling: DataFrame, taxing: DataFrame, policy: RoundingPolicy) -> DataFrame:
+def lines(
+    charges: DataFrame, accounts: DataFrame, selling: DataFrame, taxing: DataFrame, policy: RoundingPolicy
+) -> DataFrame:
     """Lines of all documents of a month, each with its document's key.
 
     charges: billing.charges. accounts: one row per account. selling, taxing: as sellers() and rates() return them.
@@ -57,7 +63,11 @@ def lines(charges: DataFrame, accounts: DataFrame, selling: DataFrame, taxing: D
         "payment_terms_days",
     )  # fmt: skip
     sold = _first_fitting(
-        charges.join(customers, on=["tenant_id", "account_id"], how="left"), selling, ["tenant_id"], "served_country", F.lit(0)
+        charges.join(customers, on=["tenant_id", "account_id"], how="left"),
+        selling,
+        ["tenant_id"],
+        "served_country",
+        F.lit(0),
     )
     taxed = _first_fitting(sold, taxing, ["tax_policy"], "taxed_country", F.col("tax_order"))
     document = ["tenant_id", "period", "legal_entity_id", "account_id", "currency"]
@@ -74,7 +84,15 @@ def lines(charges: DataFrame, accounts: DataFrame, selling: DataFrame, taxing: D
     identified = typed.withColumn("invoice_id", natural_id(*document, "document_type"))
     amount = _line_amount(policy)
     columns = [field.name for field in INVOICE_LINES.schema.fields if field.name not in ("publication_id", "line_amount")]
-    beside = ["legal_entity_id", "invoice_prefix", "account_id", "customer_country", "customer_region", "document_type", "payment_terms_days"]
+    beside = [
+        "legal_entity_id",
+        "invoice_prefix",
+        "account_id",
+        "customer_country",
+        "customer_region",
+        "document_type",
+        "payment_terms_days",
+    ]
     return identified.select(*columns, amount.alias("line_amount"), *beside)
 
 
@@ -84,7 +102,9 @@ def _line_amount(policy: RoundingPolicy) -> Column:
     if policy.level == "line":
         return rounded(F.col("rated_amount"), currency, policy.method)
     before = F.col("running_amount") - F.col("rated_amount")
-    return (rounded(F.col("running_amount"), currency, policy.method) - rounded(before, currency, policy.method)).cast(AMOUNT)
+    return (rounded(F.col("running_amount"), currency, policy.method) - rounded(before, currency, policy.method)).cast(
+        AMOUNT
+    )
 
 
 def _first_fitting(rows: DataFrame, choices: DataFrame, keys: list[str], country: str, order: Column) -> DataFrame:
@@ -99,15 +119,21 @@ def _first_fitting(rows: DataFrame, choices: DataFrame, keys: list[str], country
     best = matched.groupBy(*(F.col(f"r.{name}") for name in (*keys, "customer_country"))).agg(
         F.min_by(F.struct(*(F.col(f"c.{name}") for name in added)), F.col("c.choice_rank")).alias("choice")
     )
-    chosen = best.select(*keys, F.col("customer_country").alias("chosen_country"), *(F.col(f"choice.{name}") for name in added))
-    return rows.alias("r").join(
-        F.broadcast(chosen.alias("b")),
-        on=[
-            *(F.col(f"r.{key}").eqNullSafe(F.col(f"b.{key}")) for key in keys),
-            F.col("r.customer_country").eqNullSafe(F.col("b.chosen_country")),
-        ],
-        how="left",
-    ).select("r.*", *(F.col(f"b.{name}") for name in added))
+    chosen = best.select(
+        *keys, F.col("customer_country").alias("chosen_country"), *(F.col(f"choice.{name}") for name in added)
+    )
+    return (
+        rows.alias("r")
+        .join(
+            F.broadcast(chosen.alias("b")),
+            on=[
+                *(F.col(f"r.{key}").eqNullSafe(F.col(f"b.{key}")) for key in keys),
+                F.col("r.customer_country").eqNullSafe(F.col("b.chosen_country")),
+            ],
+            how="left",
+        )
+        .select("r.*", *(F.col(f"b.{name}") for name in added))
+    )
 
 
 def taxes(invoice_lines: DataFrame, policy: RoundingPolicy) -> DataFrame:
@@ -126,7 +152,16 @@ def taxes(invoice_lines: DataFrame, policy: RoundingPolicy) -> DataFrame:
 def invoices(invoice_lines: DataFrame, invoice_taxes: DataFrame, settings: Settings, issue_date: date) -> DataFrame:
     """Headers of the month's documents, without numbers. Returns INVOICES without publication_id, with invoice_prefix beside."""
     key = ["tenant_id", "period", "invoice_id"]
-    header = ["legal_entity_id", "invoice_prefix", "account_id", "customer_country", "customer_region", "document_type", "currency", "payment_terms_days"]
+    header = [
+        "legal_entity_id",
+        "invoice_prefix",
+        "account_id",
+        "customer_country",
+        "customer_region",
+        "document_type",
+        "currency",
+        "payment_terms_days",
+    ]
     net = invoice_lines.groupBy(*key, *header).agg(
         F.sum("line_amount").cast(AMOUNT).alias("net_amount"), F.count(F.lit(1)).alias("line_count")
     )

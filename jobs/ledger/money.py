@@ -39,6 +39,8 @@ def exact_product(quantity: Column, unit_price: Column) -> Column:
     trillionth = F.expr("CAST(0.000000000001 AS DECIMAL(12,12))")
     raised = (unit_price.cast("decimal(34,21)") * trillion).cast("decimal(38,9)")
     product = (quantity.cast("decimal(38,21)") * raised).cast("decimal(38,6)")
-    whole = F.call_function("div", product, trillion).cast("decimal(37,18)")  # one digit less, or the sum would lose a decimal
+    whole = F.call_function("div", product, trillion).cast(
+        "decimal(37,18)"
+    )  # one digit less, or the sum would lose a decimal
     rest = (product % trillion).cast("decimal(18,6)") * trillionth
     return (whole + rest).cast(RATED)

@@ -38,7 +38,9 @@ class TaxPolicy(config.Strict):
 
     def in_force(self, day: date) -> tuple[TaxRate, ...]:
         """The lines that hold on a day, in the order in which they decide."""
-        return tuple(rate for rate in self.rates if rate.valid_from <= day and (rate.valid_to is None or day < rate.valid_to))
+        return tuple(
+            rate for rate in self.rates if rate.valid_from <= day and (rate.valid_to is None or day < rate.valid_to)
+        )
 
 
 def tax_policies() -> dict[str, TaxPolicy]:
@@ -49,5 +51,7 @@ def tax_policies() -> dict[str, TaxPolicy]:
 def tax_policy(name: str, policies: dict[str, TaxPolicy]) -> TaxPolicy:
     """A policy by name."""
     if name not in policies:
-        raise ConfigError(f"tax policy '{name}' does not exist in conf/taxes/; {config.nearest(name, policies)} Nothing was started.")
+        raise ConfigError(
+            f"tax policy '{name}' does not exist in conf/taxes/; {config.nearest(name, policies)} Nothing was started."
+        )
     return policies[name]

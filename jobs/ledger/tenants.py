@@ -70,7 +70,7 @@ class Tenant(Strict):
     tenant: str = Field(pattern="^[a-z0-9][a-z0-9-]*$")
     business_line: Literal["cloud", "retail", "media", "logistics", "utilities"]
     legal_entities: tuple[LegalEntity, ...] = Field(min_length=1)
-    feeds: dict[Feed, Mapping] = {}
+    feeds: dict[Feed, Mapping] = Field(default={})
 
     @property
     def timezone(self) -> str:

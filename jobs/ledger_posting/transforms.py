@@ -43,7 +43,11 @@ def journal_lines(happened: DataFrame, posting: DataFrame) -> DataFrame:
     Lines of nothing are left out, unless the whole entry is nothing.
     """
     posted = happened.join(F.broadcast(posting), on="event", how="left")
-    amount = F.when(F.col("amount_of") == "gross", F.col("gross")).when(F.col("amount_of") == "net", F.col("net")).otherwise(F.col("tax"))
+    amount = (
+        F.when(F.col("amount_of") == "gross", F.col("gross"))
+        .when(F.col("amount_of") == "net", F.col("net"))
+        .otherwise(F.col("tax"))
+    )
     signed = F.when(F.col("side") == "debit", amount).otherwise(-amount)
     nothing = F.lit(0).cast(AMOUNT)
     columns = [field.name for field in JOURNAL_LINES.schema.fields if field.name != "publication_id"]
@@ -53,7 +57,9 @@ def journal_lines(happened: DataFrame, posting: DataFrame) -> DataFrame:
         F.when(signed > 0, signed).otherwise(nothing).cast(AMOUNT).alias("debit"),
         F.when(signed < 0, -signed).otherwise(nothing).cast(AMOUNT).alias("credit"),
     )
-    says_something = (F.col("debit") != 0) | (F.col("credit") != 0) | (F.col("gross") == 0) | F.col("ledger_account").isNull()
+    says_something = (
+        (F.col("debit") != 0) | (F.col("credit") != 0) | (F.col("gross") == 0) | F.col("ledger_account").isNull()
+    )
     return lined.where(says_something).select(*columns)
 
 

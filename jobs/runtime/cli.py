@@ -191,7 +191,7 @@ def main() -> None:
     """Entry point: errors become a sentence and an exit code, never a stack trace."""
     code = 0
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False) or 0  # typer hands the code of an Exit back
     except typer.Exit as ended:
         code = ended.exit_code
     except CountingHouseError as error:
@@ -209,12 +209,10 @@ def _broke(error: Exception) -> int:
     import errno
     import traceback
 
-    import click
-
-    if isinstance(error, click.ClickException):
-        typer.echo(f"{CallError.__name__}: {error.format_message()}", err=True)
+    if hasattr(error, "format_message"):  # a wrong call; typer brings a click of its own, so its class has no one name
+        typer.echo(f"{CallError.__name__}: {error.format_message()} Nothing was started.", err=True)
         return CallError.exit_code
-    if isinstance(error, click.exceptions.Abort):
+    if isinstance(error, typer.Abort):
         return EXIT_BROKE
     text = str(error)
     if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in text:

@@ -7,6 +7,7 @@ that runs them.
 from __future__ import annotations
 
 import getpass
+import logging
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -23,9 +24,9 @@ from airflow.sdk import (
     TriggerRule,
     chain,
 )
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from jobs.runtime.errors import CallError, CountingHouseError, Refused, RunBroke
+from jobs.runtime import logs
+from jobs.runtime.errors import EXIT_BROKE, EXIT_REFUSED, CallError, CountingHouseError, Refused
 from jobs.stages import STAGES, VERBS, Stage
 
 if TYPE_CHECKING:
@@ -42,12 +43,16 @@ ASSETS: dict[str, Asset] = {
 }
 
 
-class NotYet(AirflowException):
-    """What the stage is made from has not been published; it may be in a few minutes."""
+class Ended(SystemExit):
+    """A task that ends with a sentence for a person, and the exit code that the console would end with.
 
+    Airflow logs a SystemExit without the stack trace that it prints below any other failure, AirflowFailException included.
+    """
 
-class Broke(AirflowException):
-    """The run broke, and not by what it was asked: no server, no disk."""
+    def __init__(self, message: str, code: int, *, waits: bool = False) -> None:
+        super().__init__(message)
+        self.code = code
+        self.waits = waits
 
 
 class Patience(RetryPolicy):
@@ -61,9 +66,13 @@ class Patience(RetryPolicy):
         context: Context | None = None,
     ) -> RetryDecision:
         """Count from the end: clearing a task gives it new tries on top of those it has used."""
-        first_of_its_round = max_tries - try_number >= UPSTREAM_RETRIES - 1
-        if isinstance(exception, NotYet):
+        if context is not None and is_test(context):
+            return RetryDecision.fail(reason="nothing is tried again in a test run")
+        if isinstance(exception, Ended) and exception.waits:
             return RetryDecision.retry(UPSTREAM_DELAY, reason="waiting for the upstream publication")
+        if isinstance(exception, Ended) and exception.code != EXIT_BROKE:
+            return RetryDecision.fail(reason="nothing will change until a person has mended the cause")
+        first_of_its_round = max_tries - try_number >= UPSTREAM_RETRIES - 1
         if first_of_its_round:
             return RetryDecision.retry(BROKEN_DELAY, reason="the run broke; one more try")
         return RetryDecision.fail(reason="the run broke twice")
@@ -79,25 +88,26 @@ class StageVerb(BaseOperator):
     ui_color = "#eef3f7"
 
     def __init__(self, *, stage: str, verb: str, **kwargs: Any) -> None:
-        super().__init__(
-            retries=UPSTREAM_RETRIES, retry_delay=BROKEN_DELAY, retry_policy=Patience(), **kwargs
-        )  # the policy decides how many of them are used
+        # The policy decides how many of the retries are used, and after which delay.
+        super().__init__(retries=UPSTREAM_RETRIES, retry_delay=BROKEN_DELAY, retry_policy=Patience(), **kwargs)
         self.stage = stage
         self.verb = verb
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Run the verb; a person's error becomes a failure whose text is that person's."""
+        """Run the verb; an error made for a person ends the task with that person's sentence."""
+        if not is_test(context):
+            log_through_airflow()
         try:
             invocation = self.invocation(context)
             outcome = carry_out(self.verb, invocation)
         except CountingHouseError as error:
-            raise self._failure(error, is_test(context)) from None
+            waits = isinstance(error, Refused) and self.verb == "write"
+            raise end(str(error), error.exit_code, waits=waits) from None
         told = {"run_id": outcome.run_id, "attempt": outcome.attempt, "status": outcome.status, "message": outcome.message}
         if outcome.status == "held":
             context["ti"].xcom_push(key="held", value=sorted(outcome.held))
-            self.log.error("%s", outcome.message)
-            raise AirflowFailException(outcome.message)
-        self.log.info("%s", outcome.message)
+            raise end(outcome.message, EXIT_REFUSED)
+        logs.say(outcome.message)
         if self.verb == "publish":
             self._tell_assets(context, invocation, outcome)
         return told
@@ -130,17 +140,6 @@ class StageVerb(BaseOperator):
         held = {tenant for task in audits if task != own for tenant in held_by(context, task)}
         return tuple(tenant for tenant in asked if tenant not in held)
 
-    def _failure(self, error: CountingHouseError, testing: bool) -> AirflowException:
-        """Which kind of failure an error is; nothing waits in a test run."""
-        self.log.error("%s", error)
-        if testing:
-            return AirflowFailException(str(error))
-        if isinstance(error, Refused) and self.verb == "write":
-            return NotYet(str(error))
-        if isinstance(error, RunBroke):
-            return Broke(str(error))
-        return AirflowFailException(str(error))
-
     def _tell_assets(self, context: Context, invocation: Invocation, outcome: Outcome) -> None:
         """Say in each table's asset event which version a reader gets, whoever published it."""
         from jobs.runtime import ops
@@ -168,33 +167,42 @@ class Whole(BaseOperator):
     ui_color = "#f4efe3"
 
     def __init__(self, *, stages: Sequence[str], **kwargs: Any) -> None:
-        super().__init__(trigger_rule=TriggerRule.ALL_DONE, **kwargs)
+        super().__init__(trigger_rule=TriggerRule.ALL_DONE, retries=UPSTREAM_RETRIES, retry_policy=Patience(), **kwargs)
         self.stages = list(stages)
 
     def execute(self, context: Context) -> str:
         """Look at how every verb of this run ended."""
+        if not is_test(context):
+            log_through_airflow()
         run = context["dag_run"]
         tasks = [f"{stage}.{verb}" for stage in self.stages for verb in VERBS]
         states = context["ti"].get_task_states(dag_id=run.dag_id, task_ids=tasks, run_ids=[run.run_id]).get(run.run_id, {})
-        lines, to_clear = [], ""
+        lines, not_started, to_clear = [], [], ""
         for stage in self.stages:
             ended = {verb: str(states.get(f"{stage}.{verb}")) for verb in VERBS}
             if set(ended.values()) == {"success"}:
                 continue
             to_clear = to_clear or f"{stage}.write"
+            if ended["write"] == "upstream_failed":
+                not_started.append(stage)
+                continue
             held = held_by(context, f"{stage}.audit") if ended["audit"] == "failed" else []
             if held:
                 lines.append(f"{stage}: held {', '.join(held)}; see the log of {stage}.audit")
             if ended["publish"] != "success" or not held:
-                lines.append(f"{stage}: " + ", ".join(f"{verb} {state}" for verb, state in ended.items() if state != "success"))
+                ends = (f"{verb} {state}" for verb, state in ended.items() if state != "success")
+                lines.append(f"{stage}: {', '.join(ends)}")
+        if not_started:
+            lines.append(f"{', '.join(not_started)}: not started")
         if not lines:
             return f"{run.dag_id} {period_of(context)} is whole."
         message = (
-            f"{run.dag_id} {period_of(context)} is not whole.\n  - " + "\n  - ".join(lines) + "\nWhat passed is published and "
-            f"stays. Mend the cause, then clear the task {to_clear} with everything downstream; units that stand are not done again."
+            f"{run.dag_id} {period_of(context)} is not whole.\n  - "
+            + "\n  - ".join(lines)
+            + "\nWhat passed is published and stays. "
+            f"Mend the cause, then clear the task {to_clear} with everything downstream; what stands is not done again."
         )
-        self.log.error("%s", message)
-        raise AirflowFailException(message)
+        raise end(message, EXIT_REFUSED)
 
 
 def stage_group(stage: Stage) -> TaskGroup:
@@ -204,7 +212,8 @@ def stage_group(stage: Stage) -> TaskGroup:
     an earlier attempt has left behind, so publish needs one of the two to have ended well; it refuses by itself what was
     staged and never judged.
     """
-    with TaskGroup(group_id=stage.name, tooltip=f"{', '.join(stage.inputs) or 'landing'} -> {', '.join(stage.outputs)}") as group:
+    flow = f"{', '.join(stage.inputs) or 'landing'} -> {', '.join(stage.outputs)}"
+    with TaskGroup(group_id=stage.name, tooltip=flow) as group:
         write = StageVerb(task_id="write", stage=stage.name, verb="write")
         audit = StageVerb(task_id="audit", stage=stage.name, verb="audit")
         publish = StageVerb(
@@ -219,9 +228,13 @@ def stage_group(stage: Stage) -> TaskGroup:
     return group
 
 
-def whole(stages: Sequence[Stage]) -> Whole:
-    """The last task of a month; wire every group before it."""
-    return Whole(task_id=WHOLE, stages=[stage.name for stage in stages])
+def month(stages: Sequence[Stage]) -> None:
+    """A group per stage, one after the other, and at the end the task that is green only when the whole month is."""
+    groups = [stage_group(stage) for stage in stages]
+    whole = Whole(task_id=WHOLE, stages=[stage.name for stage in stages])
+    chain(*groups, whole)
+    for group in groups:
+        [group.children[f"{group.group_id}.{verb}"] for verb in ("audit", "publish")] >> whole
 
 
 def monthly(hour: int = 12) -> CronPartitionTimetable:
@@ -240,9 +253,11 @@ def params(**more: Param) -> dict[str, Param]:
             description="Only for a run without a partition key, for instance a test: 2026-10",
         ),
         "tenants": Param(
-            [], type="array", items={"type": "string"}, title="Tenants", description="Only these tenants; empty means all"
+            [], type=["null", "array"], items={"type": "string"}, title="Tenants", description="Only these; empty means all"
         ),
-        "reason": Param("", type="string", title="Reason", description="Why this is run again; kept with every commit"),
+        "reason": Param(
+            None, type=["null", "string"], title="Reason", description="Why this is run again; kept with every commit"
+        ),
         **more,
     }
 
@@ -275,6 +290,22 @@ def actor_of(context: Context) -> str:
 def is_test(context: Context) -> bool:
     """Whether this is `airflow dags test` or DAG.test, in which nothing waits."""
     return context["dag_run"].triggering_user_name == TEST_USER
+
+
+def end(message: str, code: int, *, waits: bool = False) -> Ended:
+    """Say what ended a task, where its reader looks for it: the task's log, or the terminal of a test run."""
+    logs.start()
+    logs.logger.error(message)
+    return Ended(message, code, waits=waits)
+
+
+def log_through_airflow() -> None:
+    """Let the house's lines reach the task's log as lines of their own level; by stderr each would show as an error."""
+    logs.start()
+    for handler in list(logs.logger.handlers):
+        if type(handler) is logging.StreamHandler:
+            logs.logger.removeHandler(handler)
+    logs.logger.propagate = True
 
 
 def held_by(context: Context, audit: str) -> list[str]:

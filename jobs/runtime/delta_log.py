@@ -77,7 +77,9 @@ def create_published(table: Table) -> DeltaTable:
     return create(table.name, table.schema.json(), table.unit, append_only=table.kind == "issued")
 
 
-def promote(table: Table, staged: str, publication_id: str, tenants: Iterable[str], period: str, note: dict[str, Any]) -> int:
+def promote(
+    table: Table, staged: str, publication_id: str, tenants: Iterable[str], period: str, note: dict[str, Any]
+) -> int:
     """Commit the staged files of `tenants` to the published table, exactly once; returns the version.
 
     A derived table's units (tenant, period) are replaced as a whole, an issued table only grows. The Delta transaction

@@ -21,7 +21,7 @@ class Environment(config.Strict):
     cores: str = "*"
     shuffle_partitions: int = Field(default=4, ge=1)
     warehouse: str | None = None  # URL of the Delta tables; default <home>/warehouse
-    storage_options: dict[str, str] = {}  # what plain readers of an object store need
+    storage_options: dict[str, str] = Field(default={})  # what plain readers of an object store need
 
 
 @cache

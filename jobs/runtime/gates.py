@@ -130,7 +130,9 @@ def _verdict(suite: str, title: str, tenant: str, severity: str, row: Mapping[st
     if row is None:
         return Verdict(suite, title, tenant, severity, True, 0, None, notes)
     example = row.get("example")
-    return Verdict(suite, title, tenant, severity, False, int(row["failing"]), None if example is None else str(example), notes)
+    return Verdict(
+        suite, title, tenant, severity, False, int(row["failing"]), None if example is None else str(example), notes
+    )
 
 
 def _title(expectation: Any) -> str:

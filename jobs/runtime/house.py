@@ -49,7 +49,9 @@ class Visible:
 
     version: int | None  # None: the table does not exist yet
     hidden: frozenset[str] = frozenset()  # publication ids whose rows are not to be seen
-    at_other_versions: Mapping[int, tuple[tuple[str, str], ...]] = field(default_factory=dict)  # version -> units, derived tables
+    at_other_versions: Mapping[int, tuple[tuple[str, str], ...]] = field(
+        default_factory=dict
+    )  # version -> units, derived tables
     without: tuple[tuple[str, str], ...] = ()  # units of derived tables to leave out of `version`
 
 
@@ -146,7 +148,9 @@ class House:
     def read_all_months(self, name: str) -> DataFrame:
         """A published table, for the tenants of this run, every month."""
         table = catalog()[name]
-        return visible_rows(self.spark, table, visible(table, self.snapshot)).where(F.col("tenant_id").isin(*self.run.tenants))
+        return visible_rows(self.spark, table, visible(table, self.snapshot)).where(
+            F.col("tenant_id").isin(*self.run.tenants)
+        )
 
     def place(self, name: str) -> str:
         """Where this run stages candidates of a table."""

@@ -16,7 +16,11 @@ logger = logging.getLogger("countinghouse")
 
 class _JsonLine(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        told = {"at": self.formatTime(record, "%Y-%m-%dT%H:%M:%S"), "level": record.levelname, "message": record.getMessage()}
+        told = {
+            "at": self.formatTime(record, "%Y-%m-%dT%H:%M:%S"),
+            "level": record.levelname,
+            "message": record.getMessage(),
+        }
         return json.dumps(told | getattr(record, "facts", {}), ensure_ascii=False, default=str)
 
 

@@ -28,26 +28,64 @@ _TEXT, _WHEN = pa.string(), pa.timestamp("us", tz="UTC")
 SCHEMAS: dict[str, pa.Schema] = {
     RUNS: pa.schema(  # one row per run_id, attempt, verb and status: a verb starts, then it is done, held or failed
         [
-            ("run_id", _TEXT), ("attempt", pa.int64()), ("stage", _TEXT), ("period", _TEXT), ("lane", _TEXT), ("verb", _TEXT),
-            ("status", _TEXT), ("tenants", pa.list_(_TEXT)), ("publication_id", _TEXT), ("message", _TEXT), ("detail", _TEXT),
-            ("seconds", pa.float64()), ("dag_id", _TEXT), ("dag_run_id", _TEXT), ("task", _TEXT), ("actor", _TEXT),
-            ("reason", _TEXT), ("code_version", _TEXT), ("session_id", _TEXT), ("at", _WHEN),
+            ("run_id", _TEXT),
+            ("attempt", pa.int64()),
+            ("stage", _TEXT),
+            ("period", _TEXT),
+            ("lane", _TEXT),
+            ("verb", _TEXT),
+            ("status", _TEXT),
+            ("tenants", pa.list_(_TEXT)),
+            ("publication_id", _TEXT),
+            ("message", _TEXT),
+            ("detail", _TEXT),
+            ("seconds", pa.float64()),
+            ("dag_id", _TEXT),
+            ("dag_run_id", _TEXT),
+            ("task", _TEXT),
+            ("actor", _TEXT),
+            ("reason", _TEXT),
+            ("code_version", _TEXT),
+            ("session_id", _TEXT),
+            ("at", _WHEN),
         ]
     ),  # fmt: skip
     PUBLICATIONS: pa.schema(  # one row per complete publication of a unit (stage, tenant, period, lane)
         [
-            ("unit", _TEXT), ("stage", _TEXT), ("tenant_id", _TEXT), ("period", _TEXT), ("lane", _TEXT), ("run_id", _TEXT),
-            ("attempt", pa.int64()), ("publication_id", _TEXT), ("fingerprint", _TEXT), ("inputs", _TEXT),
-            ("configuration_hash", _TEXT), ("code_version", _TEXT), ("parameters", _TEXT),
+            ("unit", _TEXT),
+            ("stage", _TEXT),
+            ("tenant_id", _TEXT),
+            ("period", _TEXT),
+            ("lane", _TEXT),
+            ("run_id", _TEXT),
+            ("attempt", pa.int64()),
+            ("publication_id", _TEXT),
+            ("fingerprint", _TEXT),
+            ("inputs", _TEXT),
+            ("configuration_hash", _TEXT),
+            ("code_version", _TEXT),
+            ("parameters", _TEXT),
             ("tables", pa.list_(pa.struct([("name", _TEXT), ("version", pa.int64()), ("rows", pa.int64())]))),
-            ("actor", _TEXT), ("dag_run_id", _TEXT), ("at", _WHEN),
+            ("actor", _TEXT),
+            ("dag_run_id", _TEXT),
+            ("at", _WHEN),
         ]
     ),  # fmt: skip
     GATE_RESULTS: pa.schema(  # one row per run_id, attempt, suite, expectation and tenant
         [
-            ("run_id", _TEXT), ("attempt", pa.int64()), ("stage", _TEXT), ("period", _TEXT), ("suite", _TEXT),
-            ("expectation", _TEXT), ("tenant_id", _TEXT), ("severity", _TEXT), ("success", pa.bool_()), ("failing", pa.int64()),
-            ("example", _TEXT), ("notes", _TEXT), ("at", _WHEN),
+            ("run_id", _TEXT),
+            ("attempt", pa.int64()),
+            ("stage", _TEXT),
+            ("period", _TEXT),
+            ("suite", _TEXT),
+            ("expectation", _TEXT),
+            ("tenant_id", _TEXT),
+            ("severity", _TEXT),
+            ("success", pa.bool_()),
+            ("failing", pa.int64()),
+            ("example", _TEXT),
+            ("notes", _TEXT),
+            ("at", _WHEN),
         ]
     ),  # fmt: skip
 }
@@ -170,7 +208,9 @@ def register_attempt(units: Iterable[Unit]) -> int:
         current = table(PUBLICATIONS)
         attempt = 1 + max((_fence(current, unit_id) // 2 for unit_id in wanted), default=0)
         try:
-            _commit(current, [], [(unit_id, 2 * attempt) for unit_id in wanted], {"attempt": attempt, "reason": "attempt begins"})
+            _commit(
+                current, [], [(unit_id, 2 * attempt) for unit_id in wanted], {"attempt": attempt, "reason": "attempt begins"}
+            )
         except CommitFailedError:
             continue
         return attempt
@@ -184,7 +224,9 @@ def complete(done: Sequence[Publication], note: dict[str, Any]) -> None:
         for publication in (p for p in done if p.fenced):
             standing = _fence(current, publication.unit.id)
             if standing != 2 * publication.attempt:
-                newer = f"attempt {standing // 2}" if standing // 2 > publication.attempt else "an earlier call of this attempt"
+                newer = (
+                    f"attempt {standing // 2}" if standing // 2 > publication.attempt else "an earlier call of this attempt"
+                )
                 raise Superseded(
                     f"{publication.unit.id}: {newer} has taken over from attempt {publication.attempt}. What attempt "
                     f"{publication.attempt} committed stays invisible. Nothing to do if the newer one succeeds."

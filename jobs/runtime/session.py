@@ -14,7 +14,6 @@ from jobs.runtime.environment import environment
 from jobs.runtime.errors import CallError, RunBroke
 from jobs.runtime.logs import say
 
-
 _shared: list[SparkSession] = []
 
 
@@ -66,7 +65,7 @@ def connect(url: str, session_id: str | None = None) -> SparkSession:
 
     address = url + (f";session_id={session_id}" if session_id else "")
     spark = SparkSession.builder.remote(address).create()
-    spark.client.set_retry_policies([DefaultPolicy(max_retries=6, initial_backoff=200, max_backoff=4000)])  # type: ignore[attr-defined]
+    spark.client.set_retry_policies([DefaultPolicy(max_retries=6, initial_backoff=200, max_backoff=4000)])
     if session_id is None:
         try:
             for key, value in spark_server.spark_conf().items():

@@ -178,7 +178,11 @@ def _start() -> Server:
         "spark.executorEnv.PYTHONPATH": str(config.ROOT),
         "spark.python.worker.reuse": "true",
     }
-    command = [str(spark_home / "bin" / "spark-submit"), "--class", "org.apache.spark.sql.connect.service.SparkConnectServer"]
+    command = [
+        str(spark_home / "bin" / "spark-submit"),
+        "--class",
+        "org.apache.spark.sql.connect.service.SparkConnectServer",
+    ]
     command += ["--master", f"local[{environment().cores}]", "--driver-memory", environment().driver_memory]
     command += ["--driver-java-options", environment().java_options] if environment().java_options else []
     command += ["--jars", ",".join(map(str, jars))]
@@ -203,7 +207,9 @@ def _start() -> Server:
     while not server.alive():
         if process.poll() is not None or time.monotonic() - began > START_SECONDS:
             tail = log.read_text(errors="replace").splitlines()[-3:]
-            raise RunBroke(f"the Spark server did not start: {' | '.join(tail)}. Nothing was written. See {config.display(log)}.")
+            raise RunBroke(
+                f"the Spark server did not start: {' | '.join(tail)}. Nothing was written. See {config.display(log)}."
+            )
         time.sleep(0.1)
     record = _folder() / "server.json"
     record.touch(mode=0o600)

@@ -12,14 +12,22 @@ from pyarrow import parquet as pq
 
 def _filesystem(location: str) -> tuple[arrow_fs.FileSystem, str]:
     if "://" in location:
-        return arrow_fs.FileSystem.from_uri(location)
+        filesystem, path = arrow_fs.FileSystem.from_uri(location)
+        return filesystem, str(path)
     return arrow_fs.LocalFileSystem(), location
+
+
+def read_text(location: str) -> str:
+    """The whole of a small file."""
+    filesystem, path = _filesystem(location)
+    with filesystem.open_input_stream(path) as stream:
+        return bytes(stream.read()).decode()
 
 
 def exists(location: str) -> bool:
     """Whether there is such a file or folder."""
     filesystem, path = _filesystem(location)
-    return filesystem.get_file_info(path).type != arrow_fs.FileType.NotFound
+    return bool(filesystem.get_file_info(path).type != arrow_fs.FileType.NotFound)
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from jobs.runtime.tables import catalog
 from jobs.stages import BY_NAME, INGESTION
 
 NOTHING_TO_DO = "unchanged"
+COMPUTING = ("house.py", "session.py", "spark_server.py", "tables.py")  # the part of the runtime that rows pass through
 
 
 @dataclass(frozen=True)
@@ -113,9 +114,9 @@ def job_of(stage: str) -> Any:
 
 @cache
 def code_version(stage: str) -> str:
-    """A hash over what computes a stage: its own code, the shared code, and the lock."""
-    files = [ROOT / "requirements.lock", ROOT / "expectations" / f"{stage}.py"]
-    for folder in (stage, "ledger", "runtime"):
+    """A hash over what computes a stage: its own code, the shared code, what reads and stages its rows, and the lock."""
+    files = [ROOT / "requirements.lock", *(ROOT / "jobs" / "runtime" / name for name in COMPUTING)]
+    for folder in (stage, "ledger"):
         files += sorted((ROOT / "jobs" / folder).glob("**/*.py"))
     return digest(*(file.read_text(encoding="utf-8") for file in files if file.exists()))[:16]
 
@@ -166,7 +167,9 @@ def write(invocation: Invocation) -> Outcome:
         with step(f"{invocation.stage} {period}: writing candidates of {len(run.tenants)} tenants"):
             written = job.write(House(spark, snapshot, run))
         content = [_planned_as_json(p, code) for p in (*due, *written.found)]
-        told["detail"] = json.dumps({"staged": written.staged, "inputs_at": _input_versions(invocation.stage), "units": content})
+        told["detail"] = json.dumps(
+            {"staged": written.staged, "inputs_at": _input_versions(invocation.stage), "units": content}
+        )
         told["message"] = f"{len(content)} units staged"
     return Outcome(run.run_id, attempt, "done", f"{invocation.stage} {period}: {told['message']}.")
 
@@ -189,11 +192,13 @@ def audit(invocation: Invocation) -> Outcome:
         told["message"] = f"{len(judgement.verdicts)} verdicts, {len(held)} tenants held"
         told["detail"] = json.dumps({"held": sorted(held)})
     if not held:
-        passed = f"{invocation.stage} {invocation.period}: {len(judgement.verdicts)} verdicts, all passed or stored as warnings."
+        passed = (
+            f"{invocation.stage} {invocation.period}: {len(judgement.verdicts)} verdicts, all passed or stored as warnings."
+        )
         return Outcome(run.run_id, run.attempt, "done", passed)
     advice = f"{getattr(job, 'WHAT_TO_DO', 'Mend the cause')}, then clear the task {invocation.stage}.write of this run and what follows it, or see docs/runbook.md#gate-failed."
     text = gates.message(invocation.stage, invocation.period, judgement, len(run.tenants) - len(held), advice)
-    return Outcome(run.run_id, run.attempt, "held", text, held={tenant: text for tenant in held})
+    return Outcome(run.run_id, run.attempt, "held", text, held=dict.fromkeys(held, text))
 
 
 def publish(invocation: Invocation) -> Outcome:
@@ -211,7 +216,9 @@ def publish(invocation: Invocation) -> Outcome:
     held = set(json.loads(judged["detail"])["held"])
     passing = [tenant for tenant in run.tenants if tenant not in held]
     if not passing:
-        raise GateFailed(f"{invocation.stage} {invocation.period}: every tenant is held, nothing was published. See its audit task.")
+        raise GateFailed(
+            f"{invocation.stage} {invocation.period}: every tenant is held, nothing was published. See its audit task."
+        )
     detail = json.loads(written["detail"]) | {"passing": passing}
     with _recorded(invocation, run.attempt, "publish", run) as told:
         told["detail"] = json.dumps(detail)
@@ -294,7 +301,9 @@ def _finish_what_was_cut_short(asked: Invocation) -> None:
         units = tuple(Unit(stage, unit["tenant_id"], unit["period"], unit["lane"]) for unit in passing)
         _interrupt_earlier(units)
         attempt = ops.register_attempt(units)
-        say(f"{stage}: rolling forward publication {publication_id[:8]} of run {row['run_id']}, cut short in attempt {row['attempt']}")
+        say(
+            f"{stage}: rolling forward publication {publication_id[:8]} of run {row['run_id']}, cut short in attempt {row['attempt']}"
+        )
         invocation = Invocation(
             stage=stage, period=row["period"], run_key="", dag_id=row["dag_id"] or "", dag_run_id=row["dag_run_id"] or "",
             task=row["task"] or "", actor=row["actor"] or "", reason=row["reason"] or "",
@@ -370,7 +379,9 @@ def _input_versions(stage: str) -> dict[str, int]:
 
 def _last(run_id: str, verb: str, statuses: tuple[str, ...]) -> dict[str, Any]:
     """The newest ending of a verb of this run."""
-    found = [row for row in ops.rows(ops.RUNS) if row["run_id"] == run_id and row["verb"] == verb and row["status"] in statuses]
+    found = [
+        row for row in ops.rows(ops.RUNS) if row["run_id"] == run_id and row["verb"] == verb and row["status"] in statuses
+    ]
     if not found:
         raise Refused(
             f"{run_id}: its {verb} never ended well, so there is nothing to go on with. Nothing was published. "
@@ -429,8 +440,6 @@ def _gate_row(run: Run, verdict: gates.Verdict) -> dict[str, Any]:
         "severity": verdict.severity, "success": verdict.success, "failing": verdict.failing, "example": verdict.example,
         "notes": verdict.notes,
     }  # fmt: skip
-
-
 
 
 def dry_run(invocation: Invocation) -> str:

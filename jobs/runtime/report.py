@@ -1,0 +1,484 @@
+"""One page about a home: what was billed, what was refused, whether it balances, how long it took. HTML and one screen of text.
+
+The page is one file: styles and charts are inside, nothing is fetched. It carries ids and counts, no personal data (law 14).
+Amounts of different currencies are never added, and never share an axis.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment
+from markupsafe import Markup
+
+from jobs.ledger.money import NO_MINOR_UNITS, THREE_MINOR_UNITS
+from jobs.runtime import config, ops, shown, status
+from jobs.runtime.books import Books, Row
+from jobs.runtime.environment import reports
+from jobs.stages import INGESTION, STAGES
+
+DATA_DOCS = "gates/uncommitted/data_docs/local_site/index.html"  # below reports/
+TRUTH = "truth/truth.json"  # of a simulated home
+COUNTRIES, MONTHS, REASONS = 12, 12, 12  # what a chart shows at most
+CHARACTER = 6.7  # pixels of an average character of the charts' 12 px type
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One tenant's month beside its truth. Amounts are those of the charges, before rounding, by currency."""
+
+    tenant_id: str
+    period: str
+    charges: tuple[int, int]  # computed, true
+    accepted: tuple[int, int]
+    quarantined: tuple[int, int]
+    duplicates: tuple[int, int]
+    amounts: Mapping[str, tuple[Decimal, Decimal]]
+
+    @property
+    def amounts_equal(self) -> bool:
+        """Whether every currency is equal to the last digit."""
+        return all(computed == true for computed, true in self.amounts.values())
+
+    @property
+    def equal(self) -> bool:
+        """Whether everything is."""
+        pairs = (self.charges, self.accepted, self.quarantined, self.duplicates)
+        return self.amounts_equal and all(computed == true for computed, true in pairs)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything the page and the text tell."""
+
+    home: str
+    simulated: bool
+    at: datetime
+    months: tuple[str, ...]
+    tenants: int
+    accounts: int
+    charges: int
+    documents: Mapping[str, int]  # invoice, credit_note
+    totals: tuple[Row, ...]  # period, currency, documents, net, tax, gross
+    countries: tuple[Row, ...]  # country, documents
+    intake: tuple[Row, ...]  # tenant, feed, files, read, accepted, quarantined, duplicates
+    refused_files: int
+    reasons: tuple[Row, ...]  # feed, reason, rows
+    quarantined: int
+    waiting: int
+    gates: tuple[Row, ...]  # stage, passed, failed, warned
+    failed: tuple[Row, ...]
+    balance: tuple[Row, ...]  # currency, accounts with debit, credit, balance
+    unbalanced: int  # legal entities, months and currencies whose balances do not add up to zero
+    seconds: tuple[Row, ...]  # period, stage, write, audit, publish
+    standings: tuple[status.Standing, ...]
+    compared: tuple[Comparison, ...]
+
+
+def facts() -> Facts:
+    """Read them from the published tables, without Spark."""
+    home = config.home()
+    with Books() as books:
+        books.open(
+            "raw.accounts", "raw.landed_files", "raw.quarantine", "billing.charges", "billing.waiting", "invoicing.invoices",
+            "ledger.trial_balance",
+        )  # fmt: skip
+        counts = books.one(
+            "SELECT (SELECT count(DISTINCT (tenant_id, account_id)) FROM raw.accounts) AS accounts, "
+            "(SELECT count(*) FROM billing.charges) AS charges, (SELECT count(*) FROM raw.quarantine) AS quarantined, "
+            "(SELECT count(*) FROM billing.waiting) AS waiting, "
+            "(SELECT count(*) FROM raw.landed_files WHERE status <> 'landed') AS refused"
+        )
+        documents = books.rows("SELECT document_type, count(*) AS n FROM invoicing.invoices GROUP BY 1 ORDER BY 1 DESC")
+        totals = books.rows(
+            "SELECT strftime(period, '%Y-%m') AS period, currency, count(*) AS documents, sum(net_amount) AS net, "
+            "sum(tax_amount) AS tax, sum(gross_amount) AS gross FROM invoicing.invoices GROUP BY 1, 2 ORDER BY 1, 2"
+        )
+        countries = books.rows(
+            "SELECT coalesce(customer_country, 'unknown') AS country, count(*) AS documents FROM invoicing.invoices "
+            "GROUP BY 1 ORDER BY documents DESC, country"
+        )
+        intake = books.rows(
+            "SELECT tenant_id AS tenant, feed, count(*) AS files, sum(rows_read)::bigint AS read, sum(rows_accepted)::bigint AS accepted, "
+            "sum(rows_quarantined)::bigint AS quarantined, sum(rows_duplicate)::bigint AS duplicates FROM raw.landed_files "
+            "WHERE status = 'landed' GROUP BY 1, 2 ORDER BY 1, 2"
+        )
+        reasons = books.rows(
+            f"SELECT feed, reason, sum(rows)::bigint AS rows FROM ({status.QUARANTINED}) GROUP BY 1, 2 ORDER BY rows DESC, feed, reason"
+        )
+        balance = books.rows(
+            "SELECT currency, ledger_account, sum(debit) AS debit, sum(credit) AS credit, sum(balance) AS balance "
+            "FROM ledger.trial_balance GROUP BY 1, 2 ORDER BY 1, 2"
+        )
+        unbalanced = books.one(
+            "SELECT count(*) AS n FROM (SELECT sum(balance) AS rest FROM ledger.trial_balance "
+            "GROUP BY tenant_id, period, legal_entity_id, currency) WHERE rest <> 0"
+        )["n"]
+        compared = _compare(books, home / TRUTH)
+    verdicts = status.latest_verdicts()
+    units = status.standings()
+    return Facts(
+        home=str(home), simulated=(home / "simulated").exists(), at=datetime.now(UTC),
+        months=tuple(sorted({unit.period for unit in units if unit.stage != INGESTION.name and unit.state != status.MISSING})),
+        tenants=len({unit.tenant_id for unit in units} | {row["tenant"] for row in intake}),
+        accounts=counts["accounts"], charges=counts["charges"], documents={row["document_type"]: row["n"] for row in documents},
+        totals=tuple(totals), countries=tuple(countries), intake=tuple(intake), refused_files=counts["refused"], reasons=tuple(reasons),
+        quarantined=counts["quarantined"], waiting=counts["waiting"], gates=tuple(_gates(verdicts)),
+        failed=tuple(row for row in verdicts if not row["success"]), balance=tuple(balance), unbalanced=unbalanced,
+        seconds=tuple(_seconds()), standings=tuple(units), compared=tuple(compared),
+    )  # fmt: skip
+
+
+def _gates(verdicts: Iterable[Row]) -> list[Row]:
+    """Verdicts of the newest judgements, by stage."""
+    counted: dict[str, Row] = {stage.name: {"stage": stage.name, "passed": 0, "failed": 0, "warned": 0} for stage in STAGES}
+    for row in verdicts:
+        how = "passed" if row["success"] else "failed" if row["severity"] == "critical" else "warned"
+        counted.setdefault(row["stage"], {"stage": row["stage"], "passed": 0, "failed": 0, "warned": 0})[how] += 1
+    return list(counted.values())
+
+
+def _seconds() -> list[Row]:
+    """Seconds of each verb of the newest run that published a stage's month."""
+    runs = ops.rows(ops.RUNS)
+    newest: dict[tuple[str, str], str] = {}
+    for row in runs:
+        if row["verb"] == "publish" and row["status"] == "done":
+            newest[row["period"], row["stage"]] = row["run_id"]
+    order = [stage.name for stage in STAGES]
+    told = []
+    for (period, stage), run_id in sorted(newest.items(), key=lambda item: (item[0][0], order.index(item[0][1]))):
+        spent = dict.fromkeys(("write", "audit", "publish"), 0.0)
+        for row in runs:
+            if row["run_id"] == run_id and row["status"] in ("done", "held") and row["seconds"] and row["verb"] in spent:
+                spent[row["verb"]] = row["seconds"]
+        told.append({"period": period, "stage": stage, **spent, "total": sum(spent.values())})
+    return told
+
+
+def _compare(books: Books, path: Path) -> list[Comparison]:
+    """Computed beside true, for every tenant and month of a simulated world that has been delivered or charged."""
+    if not path.exists():
+        return []
+    truth = json.loads(path.read_text(encoding="utf-8"))
+    books.open("billing.charges", "raw.landed_files")
+    charged = books.rows(
+        "SELECT tenant_id, strftime(period, '%Y-%m') AS period, currency, count(*) AS charges, sum(amount) AS amount "
+        "FROM billing.charges GROUP BY 1, 2, 3"
+    )
+    files = {
+        (row["tenant_id"], row["file_name"]): row
+        for row in books.rows("SELECT * FROM raw.landed_files WHERE status = 'landed' AND feed = 'usage'")
+    }
+    found = []
+    for tenant, told in sorted(truth["tenants"].items()):
+        for period, month in sorted(told["months"].items()):
+            usage = month["delivered"]["usage"]
+            mine = [row for row in charged if (row["tenant_id"], row["period"]) == (tenant, period)]
+            landed = [files[tenant, name] for name in usage["files"] if (tenant, name) in files]
+            if not mine and not landed:
+                continue  # not delivered yet
+            amounts = {row["currency"]: row["amount"] for row in mine}
+            true = {currency: Decimal(part["amount"]) for currency, part in month["bill"].items()}
+            found.append(
+                Comparison(
+                    tenant,
+                    period,
+                    (sum(row["charges"] for row in mine), month["charges"]),
+                    (sum(row["rows_accepted"] for row in landed), usage["accepted"]),
+                    (sum(row["rows_quarantined"] for row in landed), usage["quarantined"]),
+                    (sum(row["rows_duplicate"] for row in landed), usage["duplicates"]),
+                    {c: (amounts.get(c) or Decimal(0), true.get(c, Decimal(0))) for c in sorted({*amounts, *true})},
+                )  # fmt: skip
+            )
+    return found
+
+
+def write() -> Path:
+    """Write the page to <home>/reports/index.html; returns where."""
+    told = facts()
+    template = resources.files("jobs.runtime").joinpath("report.html.j2").read_text(encoding="utf-8")
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters.update(number=_number, money=_money, plain=shown.plain)
+    page = environment.from_string(template).render(
+        f=told, charts=_charts(told), data_docs=DATA_DOCS if (reports() / DATA_DOCS).exists() else None,
+        currencies=_by_currency(told.totals), verdict=_verdict(told), stages=[stage.name for stage in STAGES],
+        months_table=_months(told), ledger=_ledger(told.balance),
+    )  # fmt: skip
+    path = reports() / "index.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(".index.html.part")
+    partial.write_text(page, encoding="utf-8")
+    partial.replace(path)
+    return path
+
+
+def summary() -> str:
+    """The same facts as one screen of text."""
+    told = facts()
+    documents = ", ".join(f"{count:,} {kind.replace('_', ' ')}s" for kind, count in told.documents.items()) or "none"
+    passed, failed, warned = (sum(row[how] for row in told.gates) for how in ("passed", "failed", "warned"))
+    lines = [
+        f"{_span(told.months)}: {told.tenants} tenants, {told.accounts:,} accounts, {told.charges:,} charges, {documents}",
+        *(
+            f"  {row['currency']}  net {_money(row['net'], row['currency']):>20}  tax {_money(row['tax'], row['currency']):>18}  "
+            f"gross {_money(row['gross'], row['currency']):>20}  on {row['documents']:,} documents"
+            for row in _by_currency(told.totals)[:8]
+        ),
+        f"Gates: {passed:,} passed, {failed:,} failed, {warned:,} warnings",
+        *(
+            f"  failed: {row['suite']}, {row['tenant_id']}, {row['period']}: {row['expectation']}"
+            for row in _critical(told)[:3]
+        ),
+        f"Rows: {_sum(told.intake, 'read'):,} read = {_sum(told.intake, 'accepted'):,} accepted + "
+        f"{_sum(told.intake, 'quarantined'):,} quarantined + {_sum(told.intake, 'duplicates'):,} exact duplicates",
+        *(f"  {row['rows']:>9,} {row['feed']}: {row['reason'][:90]}" for row in told.reasons[:6]),
+    ]
+    if len(told.reasons) > 6:
+        lines.append(f"  and {len(told.reasons) - 6} more reasons")
+    if told.waiting:
+        lines.append(f"Waiting: {told.waiting:,} usage rows came after their month was invoiced")
+    state = (
+        "nothing posted yet" if not told.balance else "adds up to zero" if not told.unbalanced else "DOES NOT ADD UP TO ZERO"
+    )
+    lines.append(
+        f"Trial balance: {state}, in every legal entity, month and currency" if told.balance else f"Trial balance: {state}"
+    )
+    if told.compared:
+        lines += _against_truth(told.compared)
+    lines.append(f"Report: {reports() / 'index.html'}")
+    if (reports() / DATA_DOCS).exists():
+        lines.append(f"Data Docs: {reports() / DATA_DOCS}")
+    return "\n".join(lines)
+
+
+def _against_truth(compared: Sequence[Comparison]) -> list[str]:
+    charges = [sum(one.charges[side] for one in compared) for side in (0, 1)]
+    equal = all(one.amounts_equal for one in compared)
+    rows = all(computed == true for one in compared for computed, true in (one.accepted, one.quarantined, one.duplicates))
+    told = [
+        f"Against the truth: charges {charges[0]:,} of {charges[1]:,}, net amount "
+        + ("equal to the last digit" if equal else "NOT EQUAL")
+        + (", rows accepted, quarantined and duplicate equal" if rows else ", rows NOT EQUAL")
+    ]
+    told += [f"  not equal: {one.tenant_id} {one.period}" for one in compared if not one.equal][:4]
+    return told
+
+
+def _critical(told: Facts) -> list[Row]:
+    return [row for row in told.failed if row["severity"] == "critical"]
+
+
+def _verdict(told: Facts) -> list[tuple[str, str, str]]:
+    """The few facts a reader looks for first: (good | bad | none, what, how)."""
+    failed, warned = len(_critical(told)), len(told.failed) - len(_critical(told))
+    found = [
+        ("good" if told.balance and not told.unbalanced else "bad" if told.unbalanced else "none", "Trial balance",
+         "nothing posted yet" if not told.balance else "adds up to zero" if not told.unbalanced else f"{told.unbalanced} do not add up"),
+        ("bad" if failed else "good", "Gates",
+         f"{sum(row['passed'] for row in told.gates):,} passed, {failed:,} failed, {warned:,} warned"),
+    ]  # fmt: skip
+    if told.compared:
+        same = sum(one.equal for one in told.compared)
+        found.append(
+            (
+                "good" if same == len(told.compared) else "bad",
+                "Against the truth",
+                f"{same} of {len(told.compared)} tenant months equal",
+            )
+        )
+    return found
+
+
+def _span(months: Sequence[str]) -> str:
+    if not months:
+        return "No month charged yet"
+    return months[0] if len(months) == 1 else f"{months[0]} to {months[-1]}"
+
+
+def _by_currency(totals: Iterable[Row]) -> list[Row]:
+    summed: dict[str, Row] = {}
+    for row in totals:
+        into = summed.setdefault(
+            row["currency"], {"currency": row["currency"], "documents": 0, "net": 0, "tax": 0, "gross": 0}
+        )
+        for column in ("documents", "net", "tax", "gross"):
+            into[column] += row[column]
+    return [summed[currency] for currency in sorted(summed)]
+
+
+def _months(told: Facts) -> list[Row]:
+    """One row per month: how many tenants stand how, by stage."""
+    rows = []
+    for period in sorted({unit.period for unit in told.standings}, reverse=True):
+        row: Row = {"period": period}
+        for stage in STAGES:
+            states = [unit.state for unit in told.standings if (unit.period, unit.stage) == (period, stage.name)]
+            row[stage.name] = {state: states.count(state) for state in dict.fromkeys(states)}
+        rows.append(row)
+    return rows
+
+
+def _ledger(balance: Sequence[Row]) -> list[Row]:
+    """The trial balance by currency: its rows, and what they add up to."""
+    found = []
+    for currency in dict.fromkeys(row["currency"] for row in balance):
+        rows = [row for row in balance if row["currency"] == currency]
+        found.append(
+            {"currency": currency, "rows": rows, **{c: sum(r[c] for r in rows) for c in ("debit", "credit", "balance")}}
+        )
+    return found
+
+
+def _sum(rows: Iterable[Row], column: str) -> int:
+    return sum(row[column] or 0 for row in rows)
+
+
+def _number(value: Any) -> str:
+    return "" if value is None else f"{value:,}"
+
+
+def _money(amount: Decimal, currency: str) -> str:
+    """An amount with the decimals its currency has, or as many as it needs."""
+    places = 0 if currency in NO_MINOR_UNITS else 3 if currency in THREE_MINOR_UNITS else 2
+    exact = round(amount, places) == amount
+    return f"{amount:,.{places}f}" if exact else shown.plain(amount)
+
+
+def _charts(told: Facts) -> dict[str, Markup]:
+    """The charts, as SVG."""
+    countries = [(row["country"], row["documents"]) for row in told.countries[:COUNTRIES]]
+    if rest := sum(row["documents"] for row in told.countries[COUNTRIES:]):
+        countries.append((f"{len(told.countries) - COUNTRIES} others", rest))
+    shown_months = sorted({row["period"] for row in told.totals})[-MONTHS:]
+    per_currency = Markup("").join(
+        months_chart(
+            f"{currency}, gross",
+            [
+                (m, next((r["gross"] for r in told.totals if (r["period"], r["currency"]) == (m, currency)), Decimal(0)))
+                for m in shown_months
+            ],
+            currency,
+        )
+        for currency in sorted({row["currency"] for row in told.totals})
+    )
+    spent = sorted({row["period"] for row in told.seconds})[-MONTHS:]
+    return {
+        "totals": per_currency,
+        "countries": bars([(label, count, f"{count:,}") for label, count in countries]),
+        "reasons": bars([(f"{r['feed']}: {r['reason']}", r["rows"], f"{r['rows']:,}") for r in told.reasons[:REASONS]]),
+        "seconds": stacked(
+            [
+                (f"{r['period']} {r['stage']}", (r["write"], r["audit"], r["publish"]))
+                for r in told.seconds
+                if r["period"] in spent
+            ]
+        ),
+    }
+
+
+def bars(values: Sequence[tuple[str, int, str]], width: int = 820) -> Markup:
+    """Horizontal bars: label, value, value as text. Labels stand left of the bars and are cut where they are too long."""
+    if not values:
+        return Markup("")
+    most = max(value for _, value, _ in values) or 1
+    labels = [_cut(label, 64) for label, _, _ in values]
+    left = int(max(map(len, labels)) * CHARACTER) + 12
+    right = int(max(len(text) for _, _, text in values) * CHARACTER) + 14
+    room, step = width - left - right, 24
+    parts = []
+    for at, ((label, value, text), short) in enumerate(zip(values, labels, strict=True)):
+        y, long = at * step, max(room * value / most, 1.5)
+        parts.append(
+            Markup(
+                '<g><title>{}: {}</title><text x="{}" y="{}" text-anchor="end" class="label">{}</text>'
+                '<rect x="{}" y="{}" width="{:.1f}" height="14" rx="2" class="bar"/><text x="{:.1f}" y="{}" class="value">{}</text></g>'
+            ).format(label, text, left - 8, y + 15, short, left, y + 4, long, left + long + 6, y + 15, text)
+        )
+    return _svg(width, len(values) * step + 4, parts)
+
+
+def stacked(values: Sequence[tuple[str, tuple[float, ...]]], width: int = 820) -> Markup:
+    """Horizontal bars in parts (write, audit, publish), with their sum in seconds behind them."""
+    if not values:
+        return Markup("")
+    most = max(sum(parts) for _, parts in values) or 1.0
+    left = int(max(len(label) for label, _ in values) * CHARACTER) + 12
+    room, step = width - left - 66, 24
+    drawn = []
+    for at, (label, parts) in enumerate(values):
+        y, x = at * step, float(left)
+        drawn.append(
+            Markup('<g><text x="{}" y="{}" text-anchor="end" class="label">{}</text>').format(left - 8, y + 15, label)
+        )
+        for number, part in enumerate(parts):
+            long = room * part / most
+            if long >= 0.5:
+                drawn.append(
+                    Markup(
+                        '<rect x="{:.1f}" y="{}" width="{:.1f}" height="14" class="part{}"><title>{} {:.1f} s</title></rect>'
+                    ).format(x, y + 4, long, number, ("write", "audit", "publish")[number], part)
+                )
+            x += long
+        drawn.append(Markup('<text x="{:.1f}" y="{}" class="value">{:.1f} s</text></g>').format(x + 6, y + 15, sum(parts)))
+    return _svg(width, len(values) * step + 4, drawn)
+
+
+def months_chart(title: str, values: Sequence[tuple[str, Decimal]], currency: str, width: int = 310) -> Markup:
+    """One currency's months as columns on a scale of its own; what is less than nothing hangs below the line."""
+    top, high, foot = 40, 100, 22
+    most = max((abs(value) for _, value in values), default=Decimal(0)) or Decimal(1)
+    lowest = min((value for _, value in values), default=Decimal(0))
+    below = 40 if lowest < 0 else 0
+    room = (width - 8) / max(len(values), 1)
+    column = min(room * 0.62, 64)
+    every = max(1, -(-int(7 * CHARACTER + 6) // max(int(room), 1)))  # so many months share the room of one label
+    parts = [Markup('<text x="4" y="14" class="title">{}</text>').format(title)]
+    for at, (month, value) in enumerate(values):
+        middle = 4 + room * (at + 0.5)
+        long = float(abs(value) / most) * (high if value >= 0 else below)
+        y = top + high - long if value >= 0 else top + high
+        parts.append(
+            Markup(
+                '<g><title>{}: {} {}</title><rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" rx="2" class="bar"/>'
+            ).format(month, _money(value, currency), currency, middle - column / 2, y, column, max(long, 1.0))
+        )
+        if len(values) <= 4:
+            parts.append(
+                Markup('<text x="{:.1f}" y="{:.1f}" text-anchor="middle" class="value">{}</text>').format(
+                    middle, y - 5, _short(value)
+                )
+            )
+        if (len(values) - 1 - at) % every == 0:
+            parts.append(
+                Markup('<text x="{:.1f}" y="{}" text-anchor="middle" class="label">{}</text>').format(
+                    middle, top + high + below + 16, month
+                )
+            )
+        parts.append(Markup("</g>"))
+    parts.append(Markup('<line x1="4" x2="{}" y1="{}" y2="{}" class="axis"/>').format(width - 4, top + high, top + high))
+    return _svg(width, top + high + below + foot, parts)
+
+
+def _short(value: Decimal) -> str:
+    """An amount for a chart: 12.3 M."""
+    for size, name in ((Decimal(10) ** 9, " bn"), (Decimal(10) ** 6, " M"), (Decimal(10) ** 3, " k")):
+        if abs(value) >= size:
+            return f"{value / size:,.1f}{name}"
+    return f"{value:,.0f}"
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _svg(width: int, height: int, parts: Iterable[Markup]) -> Markup:
+    start = f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">'
+    return Markup(start) + Markup("").join(parts) + Markup("</svg>")

@@ -1,0 +1,255 @@
+"""`make bench`: a month of usage landed and charged by the real path, and by DuckDB on the same files, side by side.
+
+Every figure of docs/benchmarks.md comes from here. Nothing is touched but a scratch folder, which is removed, and
+artifacts/bench.json. Run as `.venv/bin/python tests/benchmarks/bench.py [--rows N] [--small] [--scratch DIR] [--repeat N]`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from rich.console import Console
+from rich.table import Table
+
+from jobs.runtime import delta_log, session, spark_server, verbs
+from jobs.runtime.config import ROOT
+from jobs.runtime.logs import say
+from jobs.runtime.verbs import Invocation
+from tests.benchmarks.measure import Children, Measured, family, measured, peak_megabytes
+from tests.benchmarks.rows import PERIOD, Month, files_for, write_tenant
+
+ROWS, SMALL_ROWS = 20_000_000, 200_000
+ROWS_OF_AN_ACCOUNT = 1_000
+BIG, LITTLE = "bench-big", ("bench-little-1", "bench-little-2")
+TENANT_COUNTS, ROWS_OF_A_TINY_TENANT = (1, 20, 80), 200
+THREADS = 2
+CHEAP_ROWS = 3_000_000  # up to so many rows landing is repeated too
+VERBS = ("write", "audit", "publish")
+
+Figures = dict[str, Any]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run everything, show it and keep it; 1 when DuckDB and we disagree."""
+    asked = _asked(arguments)
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # a time limit stops the server too
+    made = asked.scratch is None
+    scratch = Path(tempfile.mkdtemp(prefix="countinghouse-bench-")) if made else asked.scratch
+    rows = SMALL_ROWS if asked.small else asked.rows
+    try:
+        scales = [_scale(count, scratch / f"home-{count}", asked.repeat) for count in (rows // 10, rows)]
+        further = _further_tenants(scratch / "home-tenants")
+    finally:
+        if made:
+            shutil.rmtree(scratch, ignore_errors=True)
+    figures = {"rows": rows, "processors": os.cpu_count(), "scales": scales, "growth": _growth(*scales), "tenants": further}
+    target = ROOT / "artifacts" / "bench.json"
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    _show(figures)
+    return 0 if all(scale["comparison"]["equal"] for scale in scales) else 1
+
+
+def _asked(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=ROWS, help="usage rows of the month; a tenth of them is run before, for growth")
+    parser.add_argument("--small", action="store_true", help=f"{SMALL_ROWS:,} rows: whether it works, not how fast")
+    parser.add_argument("--scratch", type=Path, help="an own folder, which is then kept; default a temporary one")
+    parser.add_argument("--repeat", type=int, default=3, help="how often what is cheap is repeated; medians are told")
+    return parser.parse_args(arguments)
+
+
+@contextmanager
+def _home(home: Path) -> Iterator[int]:
+    """A home with a warm server of its own; its process id."""
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(parents=True)
+    before = {name: os.environ.get(name) for name in ("COUNTINGHOUSE_HOME", "COUNTINGHOUSE_ENVIRONMENT")}
+    os.environ |= {"COUNTINGHOUSE_HOME": str(home), "COUNTINGHOUSE_ENVIRONMENT": "bench"}
+    try:
+        with session.shared():
+            server = spark_server.running()
+            assert server is not None
+            yield server.pid
+    finally:
+        spark_server.stop()
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def _scale(rows: int, home: Path, repeat: int) -> Figures:
+    """Land and charge a month of `rows` rows, ours and DuckDB's."""
+    told: Figures = {"rows": rows, "accounts": rows // ROWS_OF_AN_ACCOUNT}
+    with _home(home) as server, Children(server) as workers:
+        say(f"{rows:,} rows: drawing them")
+        big = Month(BIG, rows, rows // ROWS_OF_AN_ACCOUNT, files_for(rows))
+        little = [Month(name, 4_000, 40, 2) for name in LITTLE]
+        for month in (*little, big):
+            write_tenant(month, home)
+        told["landing_megabytes"] = sum(path.stat().st_size for path in home.glob("landing/*/*/*")) / 2**20
+        held_back = _hold_back(home / "landing" / BIG / "usage")
+        _all_verbs("ingestion", LITTLE, server)  # warms the server up, and is there for the tenants to be told apart
+        _all_verbs("billing_aggregation", LITTLE, server)
+        told["landing_accounts_and_prices"] = _all_verbs("ingestion", (BIG,), server)
+        held_back()
+        told["landing"] = _all_verbs("ingestion", (BIG,), server, repeat if rows <= CHEAP_ROWS else 1)
+        told["aggregation"] = _all_verbs("billing_aggregation", (BIG,), server, repeat)
+        told["server_peak_megabytes"] = peak_megabytes(server)
+        published = {name: _files(f"raw.{name}") for name in ("usage", "accounts", "prices")} | {"charges": _files("billing.charges")}
+    told["workers_peak_megabytes"] = workers.megabytes
+    request = published | {
+        "threads": THREADS, "repeat": repeat, "folder": str(home / "duckdb"), "first_day": f"{PERIOD}-01",
+        "files": [(str(path), BIG, at) for at, path in enumerate(sorted((home / "landing" / BIG / "usage").glob("*")))],
+    }  # fmt: skip
+    (home / "duckdb").mkdir()
+    told["duckdb_landing"], told["duckdb_aggregation"] = _duckdb("land", request, home), _duckdb("charge", request, home)
+    told["comparison"] = _duckdb("compare", request, home)
+    shutil.rmtree(home)
+    return told
+
+
+def _hold_back(folder: Path) -> Callable[[], object]:
+    """Take a folder out of landing until the returned function is called."""
+    aside = folder.parent / f".{folder.name}"
+    folder.rename(aside)
+    return lambda: aside.rename(folder)
+
+
+def _all_verbs(stage: str, tenants: tuple[str, ...], server: int, repeat: int = 1) -> Figures:
+    """Each verb of a stage by the real path; write is done `repeat` times, because it does its work until it is published."""
+    told: Figures = {}
+    invocation = Invocation(stage, PERIOD, run_key=f"bench-{stage}-{'-'.join(tenants)}-{len(list(_roots(server)))}", tenants=tenants)
+    for verb in VERBS:
+        took = []
+        for _ in range(repeat if verb == "write" else 1):
+            _forget_hashes()
+            with measured(_roots(server)) as one:
+                outcome = verbs.perform(verb, invocation)
+            assert outcome.status == "done", outcome.message
+            took.append(one)
+        told[verb] = _median(took)
+    return told
+
+
+def _roots(server: int) -> tuple[int, ...]:
+    """Our own process and the server's, which is its child only when this process has started it."""
+    me = os.getpid()
+    return (me,) if server in family([me]) else (me, server)
+
+
+def _forget_hashes() -> None:
+    """A real run is a process of its own and hashes its files anew."""
+    from jobs.ingestion import files
+
+    files._sha256.cache_clear()
+
+
+def _median(took: Sequence[Measured]) -> Figures:
+    return {key: statistics.median(asdict(one)[key] for one in took) for key in asdict(took[0])}
+
+
+def _files(table: str) -> list[str]:
+    """The files of the published version, without those of the little tenants."""
+    opened = delta_log.open_table(table)
+    assert opened is not None, table
+    return sorted(uri for uri in opened.file_uris() if f"tenant_id={BIG}/" in uri)
+
+
+def _duckdb(verb: str, request: Figures, home: Path) -> Figures:
+    asked = home / "request.json"
+    asked.write_text(json.dumps(request), encoding="utf-8")
+    command = [sys.executable, str(Path(__file__).with_name("duck.py")), verb, str(asked)]
+    said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    told: Figures = json.loads(said)
+    say(f"DuckDB {verb}: {told.get('seconds', 0):.1f} s")
+    return told
+
+
+def _further_tenants(home: Path) -> Figures:
+    """Landing and aggregation of 1, 20 and 80 tiny tenants that share one mapping."""
+    told: Figures = {}
+    with _home(home) as server:
+        names = [f"bench-tiny-{number:03d}" for number in range(2 + sum(TENANT_COUNTS))]
+        left = iter(names)
+        for count in (2, *TENANT_COUNTS):  # the first two only warm the server up
+            tenants = tuple(next(left) for _ in range(count))
+            for tenant in tenants:
+                write_tenant(Month(tenant, ROWS_OF_A_TINY_TENANT, 10, 1), home)
+            took = {stage: _all_verbs(stage, tenants, server) for stage in ("ingestion", "billing_aggregation")}
+            told[str(count)] = took
+    shutil.rmtree(home)
+    few, many = TENANT_COUNTS[0], TENANT_COUNTS[-1]
+    told.pop("2")
+    told["seconds_per_further_tenant"] = {
+        stage: {verb: (told[str(many)][stage][verb]["seconds"] - told[str(few)][stage][verb]["seconds"]) / (many - few) for verb in VERBS}
+        for stage in ("ingestion", "billing_aggregation")
+    }
+    return told
+
+
+def _work(stage: Figures, key: str = "seconds") -> float:
+    """Write and publish; the audit is told apart."""
+    return float(stage["write"][key] + stage["publish"][key])
+
+
+def _growth(less: Figures, more: Figures) -> Figures:
+    told: Figures = {"rows": more["rows"] / less["rows"]}
+    for what in ("landing", "aggregation"):
+        told[what] = {key: _work(more[what], key) / _work(less[what], key) for key in ("seconds", "cpu_seconds")}
+    return told
+
+
+def _show(figures: Figures) -> None:
+    console = Console(width=125)
+    for scale in figures["scales"]:
+        table = Table(title=f"{scale['rows']:,} usage rows, {scale['comparison']['charges']['charges']:,} charges")
+        for heading in ("", "seconds", "CPU s", "DuckDB s", "DuckDB CPU s", "ratio", "CPU ratio", "rows/s", "rows/CPU s", "others"):
+            table.add_column(heading, justify="right" if heading else "left")
+        for what in ("landing", "aggregation"):
+            stage, duck = scale[what], scale[f"duckdb_{what}"]
+            seconds, cpu = _work(stage), _work(stage, "cpu_seconds")
+            table.add_row(
+                f"{what}: write, publish", f"{seconds:.1f}", f"{cpu:.1f}", f"{duck['seconds']:.1f}", f"{duck['cpu_seconds']:.1f}",
+                f"{seconds / duck['seconds']:.1f}", f"{cpu / duck['cpu_seconds']:.1f}", f"{scale['rows'] / seconds:,.0f}",
+                f"{scale['rows'] / cpu:,.0f}", f"{stage['write']['others_share']:.0%} / {duck['others_share']:.0%}",
+            )  # fmt: skip
+            audit = stage["audit"]
+            blank = [""] * 6
+            table.add_row(f"{what}: audit", f"{audit['seconds']:.1f}", f"{audit['cpu_seconds']:.1f}", *blank, f"{audit['others_share']:.0%}")
+        console.print(table)
+        ducks = max(scale["duckdb_landing"]["peak_megabytes"], scale["duckdb_aggregation"]["peak_megabytes"])
+        console.print(
+            f"peak memory: server {scale['server_peak_megabytes']:,.0f} MB, its Python workers {scale['workers_peak_megabytes']:,.0f} MB, "
+            f"DuckDB {ducks:,.0f} MB; results {'equal' if scale['comparison']['equal'] else 'NOT EQUAL'}"
+        )
+    growth = figures["growth"]
+    told = ", ".join(f"{what} {growth[what]['seconds']:.1f} (CPU {growth[what]['cpu_seconds']:.1f})" for what in ("landing", "aggregation"))
+    console.print(f"growth with {growth['rows']:.0f} times the rows: {told}")
+    table = Table(title="tiny tenants that share a mapping: seconds of write + audit + publish")
+    for heading in ("tenants", "ingestion", "billing_aggregation"):
+        table.add_column(heading, justify="right")
+    tenants = figures["tenants"]
+    for count in map(str, TENANT_COUNTS):
+        table.add_row(count, *(f"{sum(verb['seconds'] for verb in tenants[count][stage].values()):.1f}" for stage in tenants[count]))
+    per = tenants["seconds_per_further_tenant"]
+    table.add_row("each further one", *(f"{sum(stage.values()):.3f}" for stage in per.values()))
+    console.print(table)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

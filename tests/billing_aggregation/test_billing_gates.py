@@ -1,0 +1,97 @@
+"""The suites of billing aggregation: a good frame passes, each broken promise is caught for the tenant that broke it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.builders import charged, charges, failures, frame, judged
+
+BROKEN_CHARGES = {
+    # tenant that breaks it: (expectation, rows, how many, example)
+    "twice": ("a charge stands once", [charged(), charged()], 1, "c-1"),
+    "unpriced": ("every charge has a price in force", [charged(None, prices_in_force=0)], 1, "product storage in EUR"),
+    "overlapping": ("no charge has two prices in force", [charged(None, prices_in_force=2)], 1, "product storage in EUR"),
+    "unknown": (
+        "every charge belongs to a known account",
+        [charged(currency=None), charged(currency=None, charge_id="c-2")],
+        2,
+        "a-1",
+    ),
+    "amountless": ("every priced charge has an amount", [charged(None)], 1, "c-1"),
+    "negative": (
+        "few charges are negative",
+        [charged("-1"), charged("-1", charge_id="c-0"), charged(charge_id="c-2")],
+        2,
+        "c-0",
+    ),
+}
+CONSERVED = {
+    "product_id": "storage",
+    "accepted_quantity": "1",
+    "charged_quantity": "1",
+    "accepted_rows": 1,
+    "charged_rows": 1,
+}
+BROKEN_CONSERVATION = {
+    "a_digit_lost": (
+        "charged quantity = accepted usage",
+        [CONSERVED | {"accepted_quantity": "1.000000000000000000001"}],
+        1,
+        "storage",
+    ),
+    "cancelled_out": ("charged rows = accepted rows", [CONSERVED | {"accepted_rows": 3}], 1, "storage"),
+}
+COLUMNS = (
+    "tenant_id string, product_id string, accepted_quantity decimal(38,21), charged_quantity decimal(38,21), "
+    "accepted_rows bigint, charged_rows bigint"
+)
+
+
+@pytest.fixture(scope="module")
+def failed_charges(spark, shared_home):
+    """What the suite says of all tenants at once."""
+    rows = [row | {"tenant_id": tenant} for tenant, (_, told, _, _) in BROKEN_CHARGES.items() for row in told]
+    rows.append(charged(tenant_id="good"))
+    return failures(
+        judged("billing_aggregation", "charges", charges(spark, *rows), [*BROKEN_CHARGES, "good", "without_rows"])
+    )
+
+
+@pytest.fixture(scope="module")
+def failed_conservation(spark, shared_home):
+    """What the suite says of all tenants at once."""
+    rows = [row | {"tenant_id": tenant} for tenant, (_, told, _, _) in BROKEN_CONSERVATION.items() for row in told]
+    rows += [
+        CONSERVED | {"tenant_id": "good"},
+        {"tenant_id": "never_charged", "product_id": "x", "accepted_quantity": "1", "accepted_rows": 1},
+    ]
+    return failures(
+        judged(
+            "billing_aggregation",
+            "conservation",
+            frame(spark, COLUMNS, rows),
+            [*BROKEN_CONSERVATION, "good", "never_charged"],
+        )
+    )
+
+
+@pytest.mark.parametrize("tenant", BROKEN_CHARGES)
+def test_a_broken_charge_is_caught_for_its_tenant(failed_charges, tenant):
+    expectation, _, failing, example = BROKEN_CHARGES[tenant]
+    assert [(v.expectation, v.failing, v.example) for v in failed_charges[tenant]] == [(expectation, failing, example)]
+
+
+def test_tenants_whose_charges_are_good_go_on(failed_charges):
+    assert set(failed_charges) == set(BROKEN_CHARGES)
+    assert {v.severity for v in failed_charges["negative"]} == {"warning"}
+
+
+@pytest.mark.parametrize("tenant", BROKEN_CONSERVATION)
+def test_lost_usage_is_caught_for_its_tenant(failed_conservation, tenant):
+    expectation, _, failing, example = BROKEN_CONSERVATION[tenant]
+    assert [(v.expectation, v.failing, v.example) for v in failed_conservation[tenant]] == [(expectation, failing, example)]
+
+
+def test_usage_without_any_charge_is_caught_too(failed_conservation):
+    assert len(failed_conservation["never_charged"]) == 2
+    assert "good" not in failed_conservation

@@ -1,0 +1,317 @@
+"""Builders with defaults, so that a test shows only what matters to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import types as T
+
+from jobs.billing_aggregation.tables import CHARGES
+from jobs.ingestion import transforms
+from jobs.ingestion.feeds import FEEDS
+from jobs.ingestion.settings import Settings as IngestionSettings
+from jobs.ingestion.tables import ACCOUNTS, LANDED_FILES, PRICES, USAGE
+from jobs.invoice_generation.settings import RoundingPolicy, Settings
+from jobs.invoice_generation.tables import INVOICES
+from jobs.ledger.periods import Period
+from jobs.ledger.tenants import LegalEntity, Tenant
+from jobs.ledger.tenants import Mapping as FeedMapping
+from jobs.runtime.gates import Judgement, Verdict, judge
+from jobs.runtime.tables import Table
+from jobs.runtime.verbs import Invocation
+
+ALPHA, BETA = "alpha", "beta"
+JULY = Period("2026-07")
+Row = dict[str, Any]
+
+
+def at(text: str) -> datetime:
+    """A moment, from its ISO form in UTC."""
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def table_of(spark: SparkSession, table: Table, rows: Iterable[Mapping[str, Any]]) -> DataFrame:
+    """Rows of a published table; a column nobody mentions is null."""
+    return frame(spark, table.schema, rows)
+
+
+def frame(spark: SparkSession, schema: T.StructType | str, rows: Iterable[Mapping[str, Any]]) -> DataFrame:
+    """Rows of any schema; decimals and dates may be written as text."""
+    kinds = T.StructType.fromDDL(schema) if isinstance(schema, str) else schema
+    known = set(kinds.fieldNames())
+    told = []
+    for row in rows:
+        assert set(row) <= known, f"unknown columns {set(row) - known}"
+        told.append(tuple(_as(field.dataType, row.get(field.name)) for field in kinds.fields))
+    return spark.createDataFrame(told, kinds)
+
+
+def _as(kind: T.DataType, value: Any) -> Any:
+    if isinstance(value, str):
+        if isinstance(kind, T.DecimalType):
+            return Decimal(value)
+        if isinstance(kind, T.DateType):
+            return date.fromisoformat(value)
+        if isinstance(kind, T.TimestampType):
+            return at(value)
+    return value
+
+
+def collected(rows: DataFrame, *columns: str) -> list[tuple[Any, ...]]:
+    """Rows as plain tuples in a fixed order, decimals without trailing zeros."""
+    chosen = rows.select(*columns) if columns else rows
+    return sorted((tuple(_plain(value) for value in row) for row in chosen.collect()), key=repr)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return plain(value)
+    return value
+
+
+def plain(value: Decimal | None) -> str | None:
+    """A decimal as a person writes it: 1.50 is 1.5 and 0E-18 is 0."""
+    if value is None:
+        return None
+    text = f"{value:f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text in ("-0", "") else text
+
+
+# --- rows -------------------------------------------------------------------------------------------------------------
+
+
+def used(quantity: str = "1", **more: Any) -> Row:
+    """A row of raw.usage: one unit of storage by account a-1 on 10 July."""
+    row: Row = {
+        "tenant_id": ALPHA, "period": "2026-07-01", "record_id": "r-1", "account_id": "a-1", "product_id": "storage",
+        "usage_start": "2026-07-10T12:00:00", "quantity": quantity, "unit": "GB", "region": "eu", "revision": 0,
+        "withdrawn": False, "landing_id": "l-1", "row_number": 1,
+    }  # fmt: skip
+    return row | more
+
+
+def priced(unit_price: str = "0.05", **more: Any) -> Row:
+    """A row of raw.prices: storage in euros, for everybody, since January."""
+    row: Row = {
+        "tenant_id": ALPHA, "price_id": "p-1", "product_id": "storage", "model": "per_unit", "currency": "EUR",
+        "parameters": f'{{"unit_price": "{unit_price}"}}', "valid_from": "2026-01-01", "landing_id": "l-2", "row_number": 1,
+    }  # fmt: skip
+    return row | more
+
+
+def customer(account_id: str = "a-1", **more: Any) -> Row:
+    """A row of raw.accounts: a German customer billed in euros."""
+    row: Row = {
+        "tenant_id": ALPHA, "account_id": account_id, "legal_name": "Somebody", "country": "DE", "currency": "EUR",
+        "valid_from": "2020-01-01", "landing_id": "l-3", "row_number": 1,
+    }  # fmt: skip
+    return row | more
+
+
+def charged(amount: str | None = "10", **more: Any) -> Row:
+    """A row of billing.charges."""
+    row: Row = {
+        "tenant_id": ALPHA, "period": "2026-07-01", "charge_id": "c-1", "kind": "usage", "account_id": "a-1",
+        "product_id": "storage", "price_id": "p-1", "model": "per_unit", "region": "eu", "unit": "GB", "currency": "EUR",
+        "quantity": "1", "amount": amount, "usage_rows": 1, "prices_in_force": 1,
+    }  # fmt: skip
+    return row | more
+
+
+def issued(gross: str = "12", net: str = "10", tax: str = "2", **more: Any) -> Row:
+    """A row of invoicing.invoices."""
+    row: Row = {
+        "tenant_id": ALPHA, "period": "2026-07-01", "invoice_id": "i-1", "legal_entity_id": "alpha-uk", "account_id": "a-1",
+        "customer_country": "GB", "document_type": "invoice", "series": "invoice", "fiscal_year": 2026, "number": 1,
+        "invoice_number": "A-1", "issue_date": "2026-08-01", "due_date": "2026-08-31", "currency": "GBP", "net_amount": net,
+        "tax_amount": tax, "gross_amount": gross, "line_count": 1,
+    }  # fmt: skip
+    return row | more
+
+
+def usage(spark: SparkSession, *rows: Row) -> DataFrame:
+    """raw.usage; rows get record ids of their own unless they name one."""
+    return table_of(spark, USAGE, [row | ({"record_id": f"r-{n}"} if row["record_id"] == "r-1" else {}) | {"row_number": n}
+                                   for n, row in enumerate(rows, start=1)])  # fmt: skip
+
+
+def prices(spark: SparkSession, *rows: Row) -> DataFrame:
+    """raw.prices."""
+    return table_of(spark, PRICES, rows)
+
+
+def accounts(spark: SparkSession, *rows: Row) -> DataFrame:
+    """raw.accounts."""
+    return table_of(spark, ACCOUNTS, rows)
+
+
+def charges(spark: SparkSession, *rows: Row) -> DataFrame:
+    """billing.charges."""
+    return table_of(spark, CHARGES, rows)
+
+
+def invoices(spark: SparkSession, *rows: Row) -> DataFrame:
+    """invoicing.invoices."""
+    return table_of(spark, INVOICES, rows)
+
+
+def landed(spark: SparkSession, *rows: Row) -> DataFrame:
+    """raw.landed_files."""
+    return table_of(spark, LANDED_FILES, rows)
+
+
+def source(spark: SparkSession, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> DataFrame:
+    """Rows as decoding leaves them: every value a text, rows numbered from 1, one landing of tenant alpha."""
+    names = list(columns) or list(dict.fromkeys(name for row in rows for name in row if not name.startswith("_")))
+    told = [
+        (
+            row.get("_tenant", ALPHA),
+            row.get("_landing", "l-1"),
+            row.get("_row", n),
+            row.get("_malformed"),
+            *(row.get(c) for c in names),
+        )
+        for n, row in enumerate(rows, start=1)
+    ]
+    fields = "tenant_id string, landing_id string, row_number bigint, _malformed string"
+    return spark.createDataFrame(told, ", ".join([fields, *(f"`{name}` string" for name in names)]))
+
+
+GOOD_USAGE: Row = {
+    "record_id": "r", "account_id": "a", "product_id": "p", "usage_start": "2026-07-10 12:00:00", "quantity": "1",
+    "usage_end": None, "unit_price": None, "currency": None, "revision": None, "withdrawn": None,
+}  # fmt: skip
+GOOD_PRICE: Row = {
+    "price_id": "p", "product_id": "x", "model": "per_unit", "currency": "EUR", "parameters": '{"unit_price": "0.1"}',
+    "valid_from": "2026-01-01", "valid_to": None,
+}  # fmt: skip
+GOOD_ACCOUNT = {"account_id": "a", "legal_name": "Somebody", "country": "DE", "currency": "EUR", "valid_from": "2026-01-01"}
+GOOD = {"usage": GOOD_USAGE, "prices": GOOD_PRICE, "accounts": GOOD_ACCOUNT}  # a source row that is accepted, by feed
+
+
+def canonical(rows: DataFrame, feed: str, mapping: FeedMapping, timezone: str = "UTC", totals: int = 0) -> DataFrame:
+    """Source rows through a mapping, with usual settings."""
+    return transforms.canonical(rows, FEEDS[feed], mapping, ingestion_settings(), timezone, totals)
+
+
+# --- policies and tenants ---------------------------------------------------------------------------------------------
+
+
+def ingestion_settings(**more: Any) -> IngestionSettings:
+    """Usage from this century only."""
+    told = {"earliest_usage": "2000-01-01", "latest_usage": "2099-12-31", "quarantined_share_max": "0.05"}
+    return IngestionSettings.model_validate(told | more)
+
+
+def rounding(method: str = "half_up", level: str = "line", tax_level: str = "document") -> RoundingPolicy:
+    """Where rounding happens, and how."""
+    return RoundingPolicy.model_validate({"method": method, "level": level, "tax_level": tax_level})
+
+
+def invoice_settings(**more: Any) -> Settings:
+    """How charges become documents."""
+    told = {
+        "rounding": {"method": "half_up", "level": "line", "tax_level": "document"},
+        "default_payment_terms_days": 30,
+        "issue_day": 1,
+        "series": {"invoice": {"suffix": "", "title": "invoice"}, "credit_note": {"suffix": "CN", "title": "credit note"}},
+        "number_format": "{prefix}{suffix}-{year}-{number:07d}",
+    }
+    return Settings.model_validate(told | more)
+
+
+def entity(id: str = "alpha-uk", **more: Any) -> LegalEntity:
+    """A British seller."""
+    told = {"id": id, "country": "GB", "timezone": "Europe/London", "invoice_prefix": "A", "tax_policy": "gb-seller"}
+    return LegalEntity.model_validate(told | more)
+
+
+def tenant(name: str = ALPHA, entities: Sequence[LegalEntity] = (), **feeds: Any) -> Tenant:
+    """A tenant with one British seller and the feeds it is given."""
+    told = {
+        "tenant": name,
+        "business_line": "cloud",
+        "legal_entities": tuple(entities) or (entity(f"{name}-uk"),),
+        "feeds": feeds,
+    }
+    return Tenant.model_validate(told)
+
+
+def plain_mapping(feed: str, **more: Any) -> FeedMapping:
+    """A mapping whose source columns are called as the feed's columns that are required or named in `also`."""
+    also = more.pop("also", ())
+    names = {name: name for name in (*FEEDS[feed].required, *FEEDS[feed].key, *also)}
+    return FeedMapping.model_validate({"columns": names | more.pop("columns", {})} | more)
+
+
+def tenant_conf(name: str, prefix: str = "A", usage_columns: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """conf/tenants/<name>.yaml of a small British utility with three CSV feeds."""
+    return {
+        "tenant": name,
+        "business_line": "cloud",
+        "legal_entities": [
+            {"id": f"{name}-uk", "country": "GB", "timezone": "Europe/London", "invoice_prefix": prefix, "tax_policy": "gb-seller"}
+        ],
+        "feeds": {
+            "accounts": {"columns": {"account_id": "account", "legal_name": "name", "country": "country", "currency": "currency"}},
+            "prices": {
+                "columns": {
+                    "price_id": "price", "product_id": "product", "model": {"constant": "per_unit"}, "currency": "currency",
+                    "parameters": {"sql": "to_json(named_struct('unit_price', unit_price))"}, "valid_from": "since",
+                }
+            },
+            "usage": {
+                "timezone": "Europe/London",
+                "control_totals": ["units"],
+                "columns": dict(
+                    usage_columns
+                    or {"record_id": "id", "account_id": "account", "product_id": "product", "usage_start": "at", "quantity": "units"}
+                ),
+            },
+        },
+    }  # fmt: skip
+
+
+def conf_file(home: Path, name: str, content: object) -> Path:
+    """A file in a home's own conf/: text as it stands, anything else as YAML."""
+    path = home / "conf" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    return path
+
+
+def dropped(home: Path, tenant_id: str, feed: str, name: str, content: str | bytes) -> Path:
+    """A complete file in landing."""
+    path = home / "landing" / tenant_id / feed / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def asked(stage: str, *tenants: str, key: str = "test", period: str = "2026-07", **parameters: str) -> Invocation:
+    """A call of a stage."""
+    return Invocation(stage=stage, period=period, run_key=key, tenants=tenants, parameters=parameters, actor="tester")
+
+
+# --- gates ------------------------------------------------------------------------------------------------------------
+
+
+def judged(stage: str, gate: str, rows: DataFrame, tenants: Sequence[str]) -> Judgement:
+    """What one suite of a stage says of a frame."""
+    return judge(stage, {gate: rows}, [gate], sorted(tenants), "test.1")
+
+
+def failures(judgement: Judgement) -> dict[str, list[Verdict]]:
+    """What failed, by tenant, warnings too."""
+    failed: dict[str, list[Verdict]] = {}
+    for verdict in judgement.verdicts:
+        if not verdict.success:
+            failed.setdefault(verdict.tenant_id, []).append(verdict)
+    return failed

@@ -1,0 +1,149 @@
+"""Periods, ids, tax policies, and which facts stand."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+
+import pytest
+from pyspark.sql import functions as F
+
+from jobs.ledger.facts import current_accounts, standing
+from jobs.ledger.identity import natural_id
+from jobs.ledger.periods import Period
+from jobs.ledger.taxes import TaxPolicy, tax_policies, tax_policy
+from jobs.runtime.config import digest
+from jobs.runtime.errors import CallError, ConfigError
+from tests.builders import accounts, customer, frame, landed, usage, used
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("2026-13", id="thirteenth_month"),
+        pytest.param("2026-00", id="month_zero"),
+        pytest.param("2026-1", id="one_digit"),
+        pytest.param("26-10", id="short_year"),
+        pytest.param("2026-10-01", id="a_day"),
+        pytest.param("", id="nothing"),
+        pytest.param("2026-10\n", id="a_line_end_after_it"),
+        pytest.param("٢٠٢٦-10", id="digits_of_another_script"),
+        pytest.param("0000-01", id="a_year_no_calendar_has"),
+    ],
+)
+def test_what_is_not_a_month_is_refused_as_a_wrong_call(text):
+    with pytest.raises(CallError, match="is not a month. Nothing was started") as refused:
+        Period(text)
+    assert refused.value.exit_code == 2
+
+
+def test_a_month_knows_its_first_day_and_the_month_after():
+    assert (Period("2026-10").first_day, str(Period("2026-10").next), Period("2026-12").next.key) == (
+        date(2026, 10, 1),
+        "2026-11",
+        "2027-01",
+    )
+
+
+IDS = [
+    ("a", "bc"),
+    ("ab", "c"),
+    (None, "x"),
+    ("", "x"),
+    ("-", "x"),
+    ("x", None),
+    ("1:a", "b"),
+    ("a|1:b", "c"),
+    ("a", "1:b|c"),
+]
+
+
+def test_keys_that_differ_have_ids_that_differ(spark):
+    rows = spark.createDataFrame(list(enumerate(IDS)), "n int, pair struct<a: string, b: string>").select("n", "pair.*")
+    found = [row["id"] for row in rows.orderBy("n").select(natural_id("a", "b").alias("id")).collect()]
+    assert len(set(found)) == len(IDS)
+    assert all(len(told) == 64 for told in found)
+
+
+def test_a_key_has_one_id_whatever_its_type(spark):
+    rows = spark.sql("SELECT 'x' AS a, 7 AS b UNION ALL SELECT 'x', 7").repartition(2)
+    assert rows.select(natural_id("a", "b")).distinct().count() == 1
+
+
+def test_the_ids_of_python_also_tell_neighbours_apart():
+    assert digest("a", "bc") != digest("ab", "c") != digest("abc")
+
+
+def rate(**more):
+    return {
+        "id": "r",
+        "countries": ["GB"],
+        "category": "S",
+        "rate": "0.20",
+        "valid_from": "2011-01-04",
+        "source": "law",
+    } | more
+
+
+@pytest.mark.parametrize(
+    ("day", "rule", "share"),
+    [
+        pytest.param("2011-01-03", "gb-standard-2008", "0.175", id="the_last_day_of_the_old_rate"),
+        pytest.param("2011-01-04", "gb-standard-2011", "0.20", id="the_first_day_of_the_new_rate"),
+        pytest.param("2026-07-31", "gb-standard-2011", "0.20", id="today"),
+    ],
+)
+def test_the_british_rate_holds_by_date(day, rule, share):
+    in_force = tax_policy("gb-seller", tax_policies()).in_force(date.fromisoformat(day))
+    british = [line for line in in_force if "GB" in line.countries]
+    assert [(line.id, line.rate) for line in british] == [(rule, Decimal(share))]
+    assert [line.id for line in in_force if "*" in line.countries] == ["gb-export"]
+
+
+def test_before_the_first_rate_nothing_holds():
+    assert TaxPolicy.model_validate({"policy": "p", "rates": [rate()]}).in_force(date(2011, 1, 3)) == ()
+
+
+def test_an_unknown_tax_policy_is_told_the_nearest_name():
+    with pytest.raises(ConfigError, match="tax policy 'gb-sellers' does not exist.*did you mean 'gb-seller'"):
+        tax_policy("gb-sellers", tax_policies())
+
+
+@pytest.mark.parametrize(
+    ("rates", "said"),
+    [
+        pytest.param([rate(), rate()], "two rates carry one id", id="one_id_twice"),
+        pytest.param([rate(rate="20")], "less than or equal to 1", id="a_percentage_for_a_share"),
+        pytest.param([], "at least 1 item", id="no_rates"),
+    ],
+)
+def test_a_tax_policy_that_contradicts_itself_is_refused(rates, said):
+    with pytest.raises(ValueError, match=said):
+        TaxPolicy.model_validate({"policy": "p", "rates": rates})
+
+
+def test_rows_of_a_replaced_landing_no_longer_stand(spark):
+    rows = usage(spark, used(landing_id="old"), used(landing_id="new"), used(landing_id="old", tenant_id="beta"))
+    files = landed(
+        spark,
+        {"tenant_id": "alpha", "landing_id": "old"},
+        {"tenant_id": "alpha", "landing_id": "new", "replaces_landing_id": "old"},
+    )
+    found = standing(rows, files).select("tenant_id", "landing_id").collect()
+    assert sorted(map(tuple, found)) == [("alpha", "new"), ("beta", "old")]
+
+
+def test_of_an_accounts_records_the_latest_counts(spark):
+    rows = accounts(
+        spark,
+        customer(country="DE", valid_from="2024-01-01"),
+        customer(country="FR", valid_from="2026-01-01"),
+        customer(country="IT", valid_from="2025-01-01", tenant_id="beta"),
+    )
+    found = current_accounts(rows.orderBy(F.rand(3))).select("tenant_id", "country").collect()
+    assert sorted(map(tuple, found)) == [("alpha", "FR"), ("beta", "IT")]
+
+
+def test_frames_of_the_tests_refuse_columns_nobody_declared(spark):
+    with pytest.raises(AssertionError, match="unknown columns"):
+        frame(spark, "a string", [{"b": "x"}])

@@ -1,0 +1,152 @@
+"""The house's own books: only the current attempt can publish, and nobody hinders anybody else."""
+
+from __future__ import annotations
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from jobs.runtime import delta_log, ops
+from jobs.runtime.errors import Superseded
+from jobs.runtime.ops import Publication, TableVersion, Unit
+
+ALPHA, BETA = Unit("billing_aggregation", "alpha", "2026-07"), Unit("billing_aggregation", "beta", "2026-07")
+
+
+def publication(unit=ALPHA, attempt=1, name="p-1", **more):
+    told = {
+        "run_id": "run",
+        "fingerprint": f"of {name}",
+        "inputs": {"raw.usage": "x"},
+        "tables": (TableVersion("billing.charges", 1, 5),),
+    }
+    return Publication(unit=unit, attempt=attempt, publication_id=name, **(told | more))
+
+
+def test_a_complete_publication_is_told_as_it_was_made(home):
+    assert ops.register_attempt([ALPHA]) == 1
+    ops.complete([publication(parameters={"issue_date": "2026-08-01"}, actor="somebody")], {"reason": "a test"})
+    told = ops.publications()[ALPHA]
+    assert (told.fingerprint, told.inputs, told.parameters, told.actor) == (
+        "of p-1",
+        {"raw.usage": "x"},
+        {"issue_date": "2026-08-01"},
+        "somebody",
+    )
+    assert told.tables == (TableVersion("billing.charges", 1, 5),)
+
+
+def test_attempts_count_up_and_the_older_one_can_no_longer_publish(home):
+    assert [ops.register_attempt([ALPHA]) for _ in range(2)] == [1, 2]
+    with pytest.raises(Superseded, match="attempt 2 has taken over from attempt 1") as refused:
+        ops.complete([publication(attempt=1)], {})
+    assert refused.value.exit_code == 1
+    assert ops.all_publications() == []
+    ops.complete([publication(attempt=2, name="p-2")], {})
+    assert ops.publications()[ALPHA].publication_id == "p-2"
+
+
+def test_an_attempt_publishes_once(home):
+    attempt = ops.register_attempt([ALPHA])
+    ops.complete([publication(attempt=attempt)], {})
+    with pytest.raises(Superseded, match="an earlier call of this attempt has taken over"):
+        ops.complete([publication(attempt=attempt)], {})
+    assert len(ops.all_publications()) == 1
+
+
+def test_publications_of_several_units_are_seen_all_or_none(home):
+    first = ops.register_attempt([ALPHA, BETA])
+    ops.register_attempt([BETA])
+    with pytest.raises(Superseded, match="beta"):
+        ops.complete([publication(ALPHA, first), publication(BETA, first)], {})
+    assert ops.all_publications() == []
+
+
+def test_an_attempt_is_higher_than_any_of_its_units(home):
+    assert [
+        ops.register_attempt([BETA]),
+        ops.register_attempt([BETA]),
+        ops.register_attempt([ALPHA, BETA]),
+        ops.register_attempt([ALPHA]),
+    ] == [1, 2, 3, 4]
+
+
+def test_a_unit_found_while_writing_needs_no_attempt_of_its_own(home):
+    attempt = ops.register_attempt([ALPHA])
+    ops.complete([publication(ALPHA, attempt), publication(BETA, attempt, fenced=False)], {})
+    assert set(ops.publications()) == {ALPHA, BETA}
+
+
+def test_units_that_share_nothing_complete_at_once(home):
+    units = [Unit("billing_aggregation", f"t-{n}", "2026-07") for n in range(8)]
+
+    def whole(unit):
+        attempt = ops.register_attempt([unit])
+        ops.complete([publication(unit, attempt, unit.tenant_id)], {})
+        return attempt
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(whole, units)) == {1}
+    assert set(ops.publications()) == set(units)
+
+
+def test_of_attempts_at_once_on_one_unit_exactly_one_publishes(home):
+    with ThreadPoolExecutor(6) as pool:
+        attempts = list(pool.map(lambda _: ops.register_attempt([ALPHA]), range(6)))
+    assert sorted(attempts) == list(range(1, 7))
+
+    def complete(attempt):
+        try:
+            ops.complete([publication(attempt=attempt, name=f"p-{attempt}")], {})
+        except Superseded:
+            return None
+        return attempt
+
+    with ThreadPoolExecutor(6) as pool:
+        assert [attempt for attempt in pool.map(complete, attempts) if attempt] == [6]
+    assert [told.publication_id for told in ops.all_publications()] == ["p-6"]
+
+
+def append_at_once(names):
+    def append(name):
+        ops.append(ops.RUNS, [{"run_id": name, "attempt": 1, "tenants": ["alpha"]}])
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(append, names))
+    return sorted(row["run_id"] for row in ops.rows(ops.RUNS))
+
+
+def test_run_records_written_at_once_all_stand(home):
+    ops.table(ops.RUNS)
+    names = [f"r-{n}" for n in range(6)]
+    assert append_at_once(names) == names
+
+
+def test_the_first_records_of_a_new_home_may_be_written_at_once(home):
+    for turn in range(5):
+        names = [f"r-{turn}-{n}" for n in range(6)]
+        assert append_at_once(names) == names
+        shutil.rmtree(home / "warehouse")
+        ops._exists.cache_clear()
+
+
+def test_the_latest_publication_of_a_unit_stands_and_the_earlier_ones_are_kept(home):
+    for name in ("p-1", "p-2"):
+        ops.complete([publication(attempt=ops.register_attempt([ALPHA]), name=name)], {})
+    assert ops.publications()[ALPHA].publication_id == "p-2"
+    assert [told.publication_id for told in ops.all_publications()] == ["p-1", "p-2"]
+
+
+@pytest.mark.parametrize("name", list(ops.SCHEMAS))
+def test_the_books_only_grow_and_are_kept(home, name):
+    kept = ops.table(name).metadata().configuration
+    assert kept["delta.appendOnly"] == "true"
+    assert kept["delta.logRetentionDuration"] == "interval 3653 days"
+
+
+def test_the_books_are_made_again_in_a_home_that_was_removed(home):
+    ops.append(ops.RUNS, [{"run_id": "r"}])
+    shutil.rmtree(home / "warehouse")
+    assert ops.rows(ops.RUNS) == []
+    assert delta_log.open_table(ops.RUNS) is not None
