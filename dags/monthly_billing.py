@@ -35,8 +35,8 @@ the cause is mended, **clear one task**: the `write` of the first stage that is 
 
 In the UI: this page, **Trigger**, card **Backfill**. The dates are days *of the months you want*: from the first day of
 the first month to the last day of the last (2011-01-01 to 2011-03-31 are three runs). *Missing Runs* leaves months alone
-that have a run; *All Runs* asks every month again, and months that have not changed are left as they are. Put the reason
-in the param `reason`.
+that have a run; *All Runs* asks every month again, and months that have not changed are left as they are. To give a
+reason (or tenants), fill it in **and tick *Override parameters on existing runs***: the form sends no params without it.
 
 ```
 airflow backfill create --dag-id monthly_billing --from-date 2011-01-01 --to-date 2011-03-31 \\

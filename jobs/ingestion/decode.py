@@ -35,24 +35,23 @@ def decoded(spark: SparkSession, files: Sequence[LandingFile], mapping: Mapping)
         [(file.tenant_id, file.landing_id, str(file.path)) for file in files],
         "tenant_id string, landing_id string, path string",
     )
-    read = columns if mapping.format == "csv" else (LINE,)
     fields = [("tenant_id", T.StringType()), ("landing_id", T.StringType()), ("row_number", T.LongType())]
-    texts = [(name, T.StringType()) for name in (MALFORMED, *read)]
+    texts = [(name, T.StringType()) for name in (MALFORMED, *columns)]
     schema = T.StructType([T.StructField(name, kind) for name, kind in (*fields, *texts)])
     how = mapping.model_dump()
 
     def decode(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for row in batch.to_pylist():
-                for rows in _records(row["path"], how, read):
+                records = _records(row["path"], how, columns if how["format"] == "csv" else (LINE,))
+                for rows in records if how["format"] == "csv" else (_parsed(lines, columns) for lines in records):
                     owner = {
                         name: pa.array([row[name]] * rows.num_rows, pa.string()) for name in ("tenant_id", "landing_id")
                     }
                     arrays = [owner["tenant_id"], owner["landing_id"], *rows.columns]
                     yield pa.RecordBatch.from_arrays(arrays, names=[field.name for field in schema.fields])
 
-    rows = listed.repartition(len(files), "landing_id").mapInArrow(decode, schema)
-    return rows if mapping.format == "csv" else _json(rows, columns)
+    return listed.repartition(len(files), "landing_id").mapInArrow(decode, schema)
 
 
 def _records(path: str, how: dict[str, Any], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
@@ -115,18 +114,27 @@ def _malformed(bad: Sequence[tuple[int, str]], header: int, columns: Sequence[st
     return pa.RecordBatch.from_arrays([numbers, reasons, *empty], names=["row_number", MALFORMED, *columns])
 
 
-def _json(rows: DataFrame, columns: Sequence[str]) -> DataFrame:
-    """JSON Lines: values keep the digits they were written with, which a JSON number type would not."""
-    corrupt = "_corrupt"
-    schema = T.StructType([T.StructField(name, T.StringType()) for name in (*columns, corrupt)])
-    parsed = F.from_json(LINE, schema, {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": corrupt})
-    named = rows.withColumn("_record", parsed)
-    return named.select(
-        "tenant_id",
-        "landing_id",
-        "row_number",
-        F.when(F.col(f"_record.{corrupt}").isNotNull(), F.lit("row: not a JSON object")).alias(MALFORMED),
-        *(F.col(f"_record.`{name}`").alias(name) for name in columns),
+def _parsed(lines: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBatch:
+    """JSON Lines as columns of text. Numbers keep the digits they were written with: none passes through a double."""
+    import json
+
+    def text(value: Any) -> str | None:
+        if value is None or isinstance(value, str):
+            return value
+        return json.dumps(value, ensure_ascii=False)
+
+    malformed, values = [], []
+    for line in lines.column(2).to_pylist():
+        try:
+            record = json.loads(line, parse_float=str, parse_int=str, parse_constant=str)
+        except ValueError:
+            record = None
+        whole = isinstance(record, dict)
+        malformed.append(None if whole else "row: not a JSON object")
+        values.append([text(record.get(name)) if whole else None for name in columns])
+    arrays = [pa.array([row[at] for row in values], pa.string()) for at in range(len(columns))]
+    return pa.RecordBatch.from_arrays(
+        [lines.column(0), pa.array(malformed, pa.string()), *arrays], names=["row_number", MALFORMED, *columns]
     )
 
 

@@ -52,7 +52,7 @@ class LandingFile:
     @property
     def landing_id(self) -> str:
         """One content, read in one way; a refused delivery is known by its name as well."""
-        told = (self.tenant_id, self.feed, self.content_sha256, self.mapping_version)
+        told = (self.tenant_id, self.feed, self.content_sha256, self.mapping_version, self.replaces or "")
         return digest(*told, *(() if self.status == LANDED else (self.path.name, self.status)))[:32]
 
 
@@ -67,6 +67,7 @@ class Delivered:
     mapping_version: str
     landing_id: str
     status: str
+    replaces_landing_id: str | None = None
 
 
 def land(feed: str, tenant: Tenant, files: Iterable[Path]) -> list[Path]:
@@ -108,7 +109,9 @@ def arrivals(tenants: dict[str, Tenant], delivered: list[Delivered], replay: str
     recorded. `replay` names one file (tenant/feed/name) that is to be read again because its mapping was mended.
     """
     seen = {(d.tenant_id, d.feed, d.file_name, d.content_sha256) for d in delivered}
-    contents = {(d.tenant_id, d.feed, d.content_sha256): d for d in delivered if d.status == LANDED}
+    replaced = {d.replaces_landing_id for d in delivered if d.status == LANDED}
+    standing = [d for d in delivered if d.status == LANDED and d.landing_id not in replaced]
+    contents = {(d.tenant_id, d.feed, d.content_sha256): d for d in standing}
     found, asked_for = [], False
     for tenant in tenants.values():
         for feed, mapping in sorted(tenant.feeds.items()):
@@ -194,10 +197,7 @@ def _only_a_header(file: LandingFile) -> str | None:
 
 
 def _not_text(path: Path, encoding: str) -> str | None:
-    try:
-        decoder = codecs.getincrementaldecoder(encoding)()
-    except LookupError:
-        raise ConfigError(f"encoding '{encoding}' of the mapping is not known. Nothing was started.") from None
+    decoder = codecs.getincrementaldecoder(encoding)()
     multibyte = encoding.lower().replace("-", "").replace("_", "").startswith(("utf16", "utf32"))
     offset = 0
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import fields
 from itertools import groupby
 
 from pyspark.sql import DataFrame
@@ -150,22 +151,9 @@ def _delivered(snapshot: Snapshot) -> list[Delivered]:
     table = delta_log.open_table(LANDED_FILES.name)
     assert table is not None
     table.load_as_version(seen.version)
-    columns = [
-        "tenant_id",
-        "feed",
-        "file_name",
-        "content_sha256",
-        "mapping_version",
-        "landing_id",
-        "status",
-        "publication_id",
-    ]
-    rows = table.to_pyarrow_table(columns=columns).to_pylist()
-    return [
-        Delivered(**{name: row[name] for name in columns if name != "publication_id"})
-        for row in rows
-        if row["publication_id"] not in seen.hidden
-    ]
+    told = [field.name for field in fields(Delivered)]
+    rows = table.to_pyarrow_table(columns=[*told, "publication_id"]).to_pylist()
+    return [Delivered(**{name: row[name] for name in told}) for row in rows if row["publication_id"] not in seen.hidden]
 
 
 def _account_of(file: LandingFile, counted: dict[str, object], publication_id: str) -> tuple[object, ...]:

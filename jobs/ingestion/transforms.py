@@ -51,9 +51,10 @@ def canonical(
     typed = staged.select("*", *(_typed(field, mapping).alias(field.name) for field in feed.columns))
     if feed.may_be_identified_by_content and "record_id" not in mapping.columns:
         typed = _identified_by_content(typed, feed, mapping)
+    exact = _columns_that_fit(staged) if mapping.format == "parquet" else frozenset()
     reasons = [
         F.col(MALFORMED),
-        *(_reasons(field, feed, mapping) for field in feed.columns),
+        *(_reasons(field, feed, mapping, field.name in exact) for field in feed.columns),
         *_domain_reasons(feed, settings),
     ]
     judged = typed.withColumn(
@@ -102,15 +103,32 @@ def _typed(field: T.StructField, mapping: Mapping) -> Column:
         moment = F.try_to_timestamp(text, F.lit(pattern)) if pattern else F.expr(f"try_cast(text_{field.name} AS TIMESTAMP)")
         if mapping.timezone == "UTC":
             return moment
-        carries_zone = text.cast("string").rlike("(Z|[+-][0-9]{2}:?[0-9]{2})$") if not pattern else F.lit("X" in pattern)
+        carries_zone = F.lit(any(sign in pattern for sign in "XxVzZO")) if pattern else _carries_zone(text)
         return F.when(carries_zone, moment).otherwise(F.to_utc_timestamp(moment, mapping.timezone))
     if isinstance(field.dataType, T.DateType) and pattern:
         return F.to_date(F.try_to_timestamp(text, F.lit(pattern)))
     return F.expr(f"try_cast(text_{field.name} AS {field.dataType.simpleString()})")
 
 
-def _reasons(field: T.StructField, feed: FeedType, mapping: Mapping) -> Column:
-    """Why one column of a row is not usable; null when it is. Reasons name columns, never values."""
+def _carries_zone(text: Column) -> Column:
+    """Whether a time names its own zone or offset, as text does behind the minutes, and as an instant of a Parquet file is."""
+    written = text.cast("string").rlike(r"\d:\d{2}(:\d{2}(\.\d+)?)?\s*(Z|[A-Za-z][A-Za-z_/]*|[+-]\d{1,2}(:?\d{2}){0,2})$")
+    return (F.typeof(text) == "timestamp") | written
+
+
+def _columns_that_fit(staged: DataFrame) -> frozenset[str]:
+    """The columns whose Parquet type has no more decimals than ours, so that no value has to be looked at."""
+    fits = (
+        field.name.removeprefix("text_")
+        for field in staged.schema.fields
+        if isinstance(field.dataType, T.IntegralType)
+        or (isinstance(field.dataType, T.DecimalType) and field.dataType.scale <= QUANTITY.scale)
+    )
+    return frozenset(fits)
+
+
+def _reasons(field: T.StructField, feed: FeedType, mapping: Mapping, fits: bool) -> Column:
+    """Why one column of a row is not usable; null when it is. Reasons name columns, never values. fits: no decimal can be lost."""
     text, name = F.col(f"text_{field.name}"), field.name
     required = name in feed.required or name in feed.key
     told = F.lit(None).cast("string")
@@ -126,9 +144,8 @@ def _reasons(field: T.StructField, feed: FeedType, mapping: Mapping) -> Column:
         }
         what = next((word for key, word in kind.items() if field.dataType.simpleString().startswith(key)), "value")
         told = F.when(text.isNotNull() & F.col(name).isNull(), F.lit(f"{name}: not a {what}"))
-    if isinstance(field.dataType, T.DecimalType) and mapping.format != "parquet":
-        decimals = F.length(F.regexp_extract(text, r"\.(\d*?)0*$", 1))
-        narrowed = (F.length(text) > field.dataType.scale) & (decimals > field.dataType.scale)
+    if isinstance(field.dataType, T.DecimalType) and not fits:
+        narrowed = _finer(text.cast("string"), field.dataType.scale)
         told = F.coalesce(told, F.when(narrowed, F.lit(f"{name}: more than {field.dataType.scale} decimals")))
     if required:
         missing = text.isNull() if name != "record_id" else F.col("record_id").isNull() & text.isNull()
@@ -138,6 +155,13 @@ def _reasons(field: T.StructField, feed: FeedType, mapping: Mapping) -> Column:
     if name == "country":
         told = F.coalesce(told, F.when(~F.col(name).rlike(COUNTRY), F.lit("country: not an ISO 3166 code")))
     return told
+
+
+def _finer(text: Column, scale: int) -> Column:
+    """Whether a number written as text has more than `scale` decimals, its exponent counted in. Short texts are not looked at."""
+    digits = F.length(F.regexp_extract(text, r"\.(\d*?)0*(?:[eE].*)?$", 1))
+    exponent = F.coalesce(F.regexp_extract(text, r"[eE]([+-]?\d+)$", 1).try_cast("int"), F.lit(0))
+    return ((F.length(text) > scale) | text.rlike("[eE]")) & (digits - exponent > scale)
 
 
 def _domain_reasons(feed: FeedType, settings: Settings) -> list[Column]:

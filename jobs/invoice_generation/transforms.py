@@ -77,7 +77,10 @@ def lines(
         "*",
         F.row_number().over(ordered).alias("line_no"),
         F.sum("amount").over(inside).alias("document_amount"),
-        F.sum("amount").over(ordered.rowsBetween(Window.unboundedPreceding, 0)).alias("running_amount"),
+        F.coalesce(F.sum("amount").over(ordered.rowsBetween(Window.unboundedPreceding, -1)), F.lit(0))
+        .cast(RATED)
+        .alias("before"),
+        F.sum("amount").over(ordered.rowsBetween(Window.unboundedPreceding, 0)).cast(RATED).alias("running_amount"),
         F.col("amount").cast(RATED).alias("rated_amount"),
     )
     typed = numbered.withColumn("document_type", F.when(F.col("document_amount") < 0, "credit_note").otherwise("invoice"))
@@ -101,10 +104,8 @@ def _line_amount(policy: RoundingPolicy) -> Column:
     currency = F.col("currency")
     if policy.level == "line":
         return rounded(F.col("rated_amount"), currency, policy.method)
-    before = F.col("running_amount") - F.col("rated_amount")
-    return (rounded(F.col("running_amount"), currency, policy.method) - rounded(before, currency, policy.method)).cast(
-        AMOUNT
-    )
+    after, before = (rounded(F.col(total), currency, policy.method) for total in ("running_amount", "before"))
+    return (after - before).cast(AMOUNT)
 
 
 def _first_fitting(rows: DataFrame, choices: DataFrame, keys: list[str], country: str, order: Column) -> DataFrame:
@@ -195,6 +196,7 @@ def invoices_account(staged_invoices: DataFrame, staged_lines: DataFrame, staged
         F.max(F.col("tax_rate").isNull().cast("int")).alias("untaxed"),
         F.max(F.col("line_amount").isNull().cast("int")).alias("unpriced"),
         F.count(F.lit(1)).alias("line_count_found"),
+        F.max(_minor_unit("currency")).alias("minor_unit"),
     )
     of_taxes = staged_taxes.groupBy(*key).agg(
         F.sum("tax_amount").alias("taxes"),
@@ -215,6 +217,13 @@ def lines_account(staged_lines: DataFrame, charges: DataFrame) -> DataFrame:
     )
     charged = charges.select("tenant_id", "charge_id", F.col("amount").alias("charged_amount"))
     return charged.join(on_lines, on=["tenant_id", "charge_id"], how="full_outer")
+
+
+def _minor_unit(currency: str) -> Column:
+    """The smallest amount of a currency."""
+    places = minor_units(F.col(currency))
+    one, cent, mill = (F.lit(text).cast(AMOUNT) for text in ("1", "0.01", "0.001"))
+    return F.when(places == 0, one).when(places == 2, cent).otherwise(mill)
 
 
 def _off_grid(amount: str) -> Column:

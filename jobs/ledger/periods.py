@@ -8,7 +8,7 @@ from datetime import date
 
 from jobs.runtime.errors import CallError
 
-_MONTH = re.compile(r"^\d{4}-(0[1-9]|1[0-2])$")
+_MONTH = re.compile(r"(?!0000)[0-9]{4}-(0[1-9]|1[0-2])")
 
 
 @dataclass(frozen=True, order=True)
@@ -18,7 +18,7 @@ class Period:
     key: str
 
     def __post_init__(self) -> None:
-        if not _MONTH.match(self.key):
+        if not _MONTH.fullmatch(self.key):
             raise CallError(
                 f"'{self.key}' is not a month. Nothing was started. A month is written as year and month, like 2026-10."
             )

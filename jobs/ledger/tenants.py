@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from typing import Annotated, Literal
 from zoneinfo import available_timezones
 
@@ -20,6 +21,17 @@ def _timezone(name: str) -> str:
 
 
 Timezone = Annotated[str, AfterValidator(_timezone)]
+
+
+def _encoding(name: str) -> str:
+    try:
+        codecs.lookup(name)
+    except LookupError:
+        raise ValueError(f"encoding '{name}' of the mapping is not known") from None
+    return name
+
+
+Encoding = Annotated[str, AfterValidator(_encoding)]
 
 
 class Column(Strict):
@@ -43,7 +55,7 @@ class Mapping(Strict):
     """How a feed of one tenant is read."""
 
     format: Literal["csv", "jsonl", "parquet"] = "csv"
-    encoding: str = "utf-8"
+    encoding: Encoding = "utf-8"
     delimiter: str = Field(default=",", min_length=1, max_length=1)
     quote: str = Field(default='"', min_length=1, max_length=1)
     null_values: tuple[str, ...] = ("", "NULL")
@@ -71,6 +83,13 @@ class Tenant(Strict):
     business_line: Literal["cloud", "retail", "media", "logistics", "utilities"]
     legal_entities: tuple[LegalEntity, ...] = Field(min_length=1)
     feeds: dict[Feed, Mapping] = Field(default={})
+
+    @model_validator(mode="after")
+    def _one_seller_per_country(self) -> Tenant:
+        served = [country for entity in self.legal_entities for country in entity.serves]
+        if twice := sorted({country for country in served if served.count(country) > 1}):
+            raise ValueError(f"several legal entities serve {', '.join(twice)}; which one sells there?")
+        return self
 
     @property
     def timezone(self) -> str:

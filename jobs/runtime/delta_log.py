@@ -53,12 +53,22 @@ def create(name: str, schema_json: str, partition_by: Iterable[str], append_only
     found = open_table(name)
     if found is not None:
         return found
+    try:
+        return _create(name, schema_json, list(partition_by), append_only)
+    except CommitFailedError:  # another process has just created it
+        found = open_table(name)
+        if found is None:
+            raise
+        return found
+
+
+def _create(name: str, schema_json: str, partition_by: list[str], append_only: bool) -> DeltaTable:
     days = f"interval {HISTORY_YEARS * 365 + 3} days"
     return DeltaTable.create(
         location(name),
         schema=Schema.from_json(schema_json),
         mode="ignore",
-        partition_by=list(partition_by),
+        partition_by=partition_by,
         name=name,
         description=f"schema_version={SCHEMA_VERSION}",
         configuration={
@@ -202,18 +212,28 @@ def staged_rows(files: Iterable[StagedFile]) -> dict[str, int]:
 
 
 def commits(name: str, newest: int | None = None) -> list[Commit]:
-    """The versions of a table, newest first; all of them, or the `newest` so many."""
+    """The versions of a table, newest first; all of them, or the `newest` so many.
+
+    Read from the log's files by their names: a history asked for while others commit would count its versions wrong.
+    """
     table = open_table(name)
     if table is None:
         return []
-    told = []
-    for entry in table.history(newest):
-        try:
-            note = json.loads(entry.get("userMetadata") or "{}")
-        except ValueError:
-            note = {}
-        told.append(Commit(int(entry["version"]), note.get("publication_id"), note, str(entry.get("operation"))))
-    return told
+    last = int(table.version())
+    first = 0 if newest is None else max(0, last - newest + 1)
+    return [_commit_of(name, version) for version in range(last, first - 1, -1)]
+
+
+def _commit_of(name: str, version: int) -> Commit:
+    log = storage.read_text(f"{location(name)}/_delta_log/{version:020d}.json")
+    told: dict[str, Any] = next(
+        (action["commitInfo"] for line in log.splitlines() if "commitInfo" in (action := json.loads(line))), {}
+    )
+    try:
+        note = json.loads(told.get("userMetadata") or "{}")
+    except ValueError:
+        note = {}
+    return Commit(version, note.get("publication_id"), note, str(told.get("operation")))
 
 
 def version_of(name: str, publication_id: str) -> int:

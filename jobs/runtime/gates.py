@@ -75,8 +75,9 @@ def judge(stage: str, frames: Mapping[str, DataFrame], gates: Sequence[str], ten
     verdicts: list[Verdict] = []
     for gate in gates:
         suite = getattr(module, gate)()
-        frame = frames[gate].persist()
+        frame = None
         try:
+            frame = frames[gate].persist()
             asset = source.add_dataframe_asset(f"{stage}.{gate}")
             batch = asset.add_batch_definition_whole_dataframe("staged")
             if suite.name in {known.name for known in context.suites.all()}:
@@ -93,7 +94,8 @@ def judge(stage: str, frames: Mapping[str, DataFrame], gates: Sequence[str], ten
             say(f"{suite.name}: the gate crashed ({type(error).__name__}: {str(error).splitlines()[0][:200]})")
             verdicts += [_crash(suite.name, tenant, type(error).__name__) for tenant in tenants]
         finally:
-            frame.unpersist()
+            if frame is not None:
+                frame.unpersist()
     try:
         context.build_data_docs()
     except OSError as error:  # pages are a convenience; the verdicts stand in ops.gate_results
@@ -114,6 +116,9 @@ def _read(suite: Any, result: Any, tenants: Sequence[str]) -> list[Verdict]:
             verdicts += [_crash(suite.name, tenant, f"no result of '{title}'") for tenant in tenants]
             continue
         rows = (outcome.result.get("details") or {}).get("unexpected_rows") or []
+        if int(outcome.result.get("observed_value") or 0) != len(rows):  # GX hands back a limited number of rows
+            verdicts += [_crash(suite.name, tenant, f"'{title}' fails for more tenants than it names") for tenant in tenants]
+            continue
         failing = {row["tenant_id"]: row for row in rows}
         if not outcome.success and not failing:
             verdicts += [_crash(suite.name, tenant, f"'{title}' failed and names no tenant") for tenant in tenants]

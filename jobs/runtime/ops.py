@@ -162,7 +162,13 @@ def append(name: str, rows: Sequence[dict[str, Any]]) -> None:
     """Add rows to an ops table; the moment is the only clock this house reads."""
     now = datetime.now(UTC)
     filled = [{column: row.get(column) for column in SCHEMAS[name].names} | {"at": now} for row in rows]
-    write_deltalake(table(name), pa.Table.from_pylist(filled, schema=SCHEMAS[name]), mode="append")
+    for _ in range(delta_log.RETRIES):
+        try:
+            write_deltalake(table(name), pa.Table.from_pylist(filled, schema=SCHEMAS[name]), mode="append")
+        except CommitFailedError:
+            continue  # another process has just created the table
+        return
+    raise RunBroke(f"{name} could not be written. Run this again.")
 
 
 def rows(name: str) -> list[dict[str, Any]]:

@@ -135,7 +135,10 @@ def run_stage(invocation: Invocation) -> Outcome:
     if written.status == NOTHING_TO_DO:
         return written
     audited = audit(invocation)
-    published = publish(invocation)
+    try:
+        published = publish(invocation)
+    except GateFailed:  # every tenant is held; what the gate said is what a person wants to read
+        raise GateFailed(audited.message) from None
     if audited.status == "held":
         raise GateFailed(audited.message)
     return published
@@ -196,7 +199,8 @@ def audit(invocation: Invocation) -> Outcome:
             f"{invocation.stage} {invocation.period}: {len(judgement.verdicts)} verdicts, all passed or stored as warnings."
         )
         return Outcome(run.run_id, run.attempt, "done", passed)
-    advice = f"{getattr(job, 'WHAT_TO_DO', 'Mend the cause')}, then clear the task {invocation.stage}.write of this run and what follows it, or see docs/runbook.md#gate-failed."
+    mend = getattr(job, "WHAT_TO_DO", "Mend the cause")
+    advice = f"{mend}, then clear {invocation.stage}.write of this run and what follows it; see docs/runbook.md#gate-failed."
     text = gates.message(invocation.stage, invocation.period, judgement, len(run.tenants) - len(held), advice)
     return Outcome(run.run_id, run.attempt, "held", text, held=dict.fromkeys(held, text))
 

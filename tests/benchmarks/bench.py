@@ -51,23 +51,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     made = asked.scratch is None
     scratch = Path(tempfile.mkdtemp(prefix="countinghouse-bench-")) if made else asked.scratch
     rows = SMALL_ROWS if asked.small else asked.rows
+    figures: Figures = {"rows": rows, "processors": os.cpu_count(), "scales": []}
     try:
-        scales = [_scale(count, scratch / f"home-{count}", asked.repeat) for count in (rows // 10, rows)]
-        further = _further_tenants(scratch / "home-tenants")
+        for count in (rows // 10, rows):
+            figures["scales"].append(_scale(count, scratch / f"home-{count}", asked.repeat))
+            _keep(figures)
+        figures["growth"] = _growth(*figures["scales"])
+        figures["tenants"] = _further_tenants(scratch / "home-tenants")
+        _keep(figures)
     finally:
         if made:
             shutil.rmtree(scratch, ignore_errors=True)
-    figures = {"rows": rows, "processors": os.cpu_count(), "scales": scales, "growth": _growth(*scales), "tenants": further}
+    _show(figures)
+    return 0 if all(scale["comparison"]["equal"] for scale in figures["scales"]) else 1
+
+
+def _keep(figures: Figures) -> None:
+    """What is known so far, so that a run that is cut short has told something."""
     target = ROOT / "artifacts" / "bench.json"
     target.parent.mkdir(exist_ok=True)
     target.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    _show(figures)
-    return 0 if all(scale["comparison"]["equal"] for scale in scales) else 1
 
 
 def _asked(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=ROWS, help="usage rows of the month; a tenth of them is run before, for growth")
+    parser.add_argument(
+        "--rows", type=int, default=ROWS, help="usage rows of the month; a tenth of them is run before, for growth"
+    )
     parser.add_argument("--small", action="store_true", help=f"{SMALL_ROWS:,} rows: whether it works, not how fast")
     parser.add_argument("--scratch", type=Path, help="an own folder, which is then kept; default a temporary one")
     parser.add_argument("--repeat", type=int, default=3, help="how often what is cheap is repeated; medians are told")
@@ -110,7 +120,9 @@ def _scale(rows: int, home: Path, repeat: int) -> Figures:
         told["landing"] = _all_verbs("ingestion", (BIG,), server, repeat if rows <= CHEAP_ROWS else 1)
         told["aggregation"] = _all_verbs("billing_aggregation", (BIG,), server, repeat)
         told["server_peak_megabytes"] = peak_megabytes(server)
-        published = {name: _files(f"raw.{name}") for name in ("usage", "accounts", "prices")} | {"charges": _files("billing.charges")}
+        published = {name: _files(f"raw.{name}") for name in ("usage", "accounts", "prices")} | {
+            "charges": _files("billing.charges")
+        }
     told["workers_peak_megabytes"] = workers.megabytes
     request = published | {
         "threads": THREADS, "repeat": repeat, "folder": str(home / "duckdb"), "first_day": f"{PERIOD}-01",
@@ -133,7 +145,9 @@ def _hold_back(folder: Path) -> Callable[[], object]:
 def _all_verbs(stage: str, tenants: tuple[str, ...], server: int, repeat: int = 1) -> Figures:
     """Each verb of a stage by the real path; write is done `repeat` times, because it does its work until it is published."""
     told: Figures = {}
-    invocation = Invocation(stage, PERIOD, run_key=f"bench-{stage}-{'-'.join(tenants)}-{len(list(_roots(server)))}", tenants=tenants)
+    invocation = Invocation(
+        stage, PERIOD, run_key=f"bench-{stage}-{'-'.join(tenants)}-{len(list(_roots(server)))}", tenants=tenants
+    )
     for verb in VERBS:
         took = []
         for _ in range(repeat if verb == "write" else 1):
@@ -196,7 +210,10 @@ def _further_tenants(home: Path) -> Figures:
     few, many = TENANT_COUNTS[0], TENANT_COUNTS[-1]
     told.pop("2")
     told["seconds_per_further_tenant"] = {
-        stage: {verb: (told[str(many)][stage][verb]["seconds"] - told[str(few)][stage][verb]["seconds"]) / (many - few) for verb in VERBS}
+        stage: {
+            verb: (told[str(many)][stage][verb]["seconds"] - told[str(few)][stage][verb]["seconds"]) / (many - few)
+            for verb in VERBS
+        }
         for stage in ("ingestion", "billing_aggregation")
     }
     return told
@@ -218,7 +235,18 @@ def _show(figures: Figures) -> None:
     console = Console(width=125)
     for scale in figures["scales"]:
         table = Table(title=f"{scale['rows']:,} usage rows, {scale['comparison']['charges']['charges']:,} charges")
-        for heading in ("", "seconds", "CPU s", "DuckDB s", "DuckDB CPU s", "ratio", "CPU ratio", "rows/s", "rows/CPU s", "others"):
+        for heading in (
+            "",
+            "seconds",
+            "CPU s",
+            "DuckDB s",
+            "DuckDB CPU s",
+            "ratio",
+            "CPU ratio",
+            "rows/s",
+            "rows/CPU s",
+            "others",
+        ):
             table.add_column(heading, justify="right" if heading else "left")
         for what in ("landing", "aggregation"):
             stage, duck = scale[what], scale[f"duckdb_{what}"]
@@ -230,7 +258,13 @@ def _show(figures: Figures) -> None:
             )  # fmt: skip
             audit = stage["audit"]
             blank = [""] * 6
-            table.add_row(f"{what}: audit", f"{audit['seconds']:.1f}", f"{audit['cpu_seconds']:.1f}", *blank, f"{audit['others_share']:.0%}")
+            table.add_row(
+                f"{what}: audit",
+                f"{audit['seconds']:.1f}",
+                f"{audit['cpu_seconds']:.1f}",
+                *blank,
+                f"{audit['others_share']:.0%}",
+            )
         console.print(table)
         ducks = max(scale["duckdb_landing"]["peak_megabytes"], scale["duckdb_aggregation"]["peak_megabytes"])
         console.print(
@@ -238,14 +272,19 @@ def _show(figures: Figures) -> None:
             f"DuckDB {ducks:,.0f} MB; results {'equal' if scale['comparison']['equal'] else 'NOT EQUAL'}"
         )
     growth = figures["growth"]
-    told = ", ".join(f"{what} {growth[what]['seconds']:.1f} (CPU {growth[what]['cpu_seconds']:.1f})" for what in ("landing", "aggregation"))
+    told = ", ".join(
+        f"{what} {growth[what]['seconds']:.1f} (CPU {growth[what]['cpu_seconds']:.1f})"
+        for what in ("landing", "aggregation")
+    )
     console.print(f"growth with {growth['rows']:.0f} times the rows: {told}")
     table = Table(title="tiny tenants that share a mapping: seconds of write + audit + publish")
     for heading in ("tenants", "ingestion", "billing_aggregation"):
         table.add_column(heading, justify="right")
     tenants = figures["tenants"]
     for count in map(str, TENANT_COUNTS):
-        table.add_row(count, *(f"{sum(verb['seconds'] for verb in tenants[count][stage].values()):.1f}" for stage in tenants[count]))
+        table.add_row(
+            count, *(f"{sum(verb['seconds'] for verb in tenants[count][stage].values()):.1f}" for stage in tenants[count])
+        )
     per = tenants["seconds_per_further_tenant"]
     table.add_row("each further one", *(f"{sum(stage.values()):.3f}" for stage in per.values()))
     console.print(table)

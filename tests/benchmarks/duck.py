@@ -34,7 +34,7 @@ TYPED = """
             CASE WHEN u.started_at IS NULL THEN 'usage_start: missing' END,
             CASE WHEN u.quantity IS NULL THEN 'quantity: missing' END,
             CASE WHEN u.started_at::DATE NOT BETWEEN DATE '2000-01-01' AND DATE '2099-12-31' THEN 'usage_start: outside the window' END
-        ], reason -> reason IS NOT NULL) AS reasons
+        ], lambda reason: reason IS NOT NULL) AS reasons
     FROM read_parquet({files}, filename = true, file_row_number = true) AS u
     JOIN files AS f ON f.path = u.filename
 """
@@ -95,8 +95,8 @@ CHARGED = """
         ),
         summed AS (
             SELECT
-                tenant_id, account_id, product_id, region, unit, accounts.currency,
-                list_filter(days, day -> day <= make_timestamp(epoch_us(usage_start))::DATE)[-1] AS priced_on, sum(quantity) AS quantity, count(*) AS usage_rows
+                tenant_id, account_id, product_id, standing.region, standing.unit, accounts.currency,
+                list_filter(days, lambda day: day <= make_timestamp(epoch_us(usage_start))::DATE)[-1] AS priced_on, sum(quantity) AS quantity, count(*) AS usage_rows
             FROM standing
             LEFT JOIN accounts USING (tenant_id, account_id) LEFT JOIN bounds USING (tenant_id, product_id)
             GROUP BY ALL
@@ -143,7 +143,11 @@ SAME_CHARGES = """
 def main() -> None:
     """Do what the command line asks."""
     verb, request = sys.argv[1], json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))
-    config = {"threads": request["threads"], "autoload_known_extensions": False, "temp_directory": f"{request['folder']}/spill"}
+    config = {
+        "threads": request["threads"],
+        "autoload_known_extensions": False,
+        "temp_directory": f"{request['folder']}/spill",
+    }
     with duckdb.connect(config=config) as connection:
         connection.execute("SET preserve_insertion_order = false")
         answer = {"land": land, "charge": charge, "compare": compare}[verb](connection, request)
@@ -155,7 +159,12 @@ def land(connection: duckdb.DuckDBPyConnection, request: dict[str, Any]) -> dict
     connection.execute("CREATE TEMP TABLE files (path VARCHAR, tenant VARCHAR, place INT)")
     connection.executemany("INSERT INTO files VALUES (?, ?, ?)", request["files"])
     paths = [path for path, _, _ in request["files"]]
-    steps = (TYPED.format(files=paths), DOUBTFUL, SETTLED, *(sql.format(**request) for sql in (ACCEPTED, QUARANTINED, COUNTED)))
+    steps = (
+        TYPED.format(files=paths),
+        DOUBTFUL,
+        SETTLED,
+        *(sql.format(**request) for sql in (ACCEPTED, QUARANTINED, COUNTED)),
+    )
     return _repeated(connection, steps, request)
 
 
@@ -171,12 +180,12 @@ def compare(connection: duckdb.DuckDBPyConnection, request: dict[str, Any]) -> d
     theirs = f"read_parquet('{request['folder']}/usage/*/*/*.parquet', hive_partitioning = true)"
     landed = {}
     for side, rows in (("ours", "usage"), ("duckdb", theirs)):
-        count, told = connection.sql(SAME_USAGE.format(rows=rows)).fetchone() or (0, 0)
+        count, told = connection.execute(SAME_USAGE.format(rows=rows)).fetchone() or (0, 0)
         landed[side] = {"rows": count, "checksum": str(told)}
     charges = f"SELECT * FROM read_parquet('{request['folder']}/charges/*/*/*.parquet', hive_partitioning = true)"
     names = ("charges", "different", "amount", "amount_there")
     ours = f"SELECT * FROM {_published(request['charges'])}"
-    told = connection.sql(SAME_CHARGES.format(ours=ours, theirs=charges)).fetchone() or ()
+    told = connection.execute(SAME_CHARGES.format(ours=ours, theirs=charges)).fetchone() or ()
     charged = dict(zip(names, told, strict=True))
     return {"usage": landed, "charges": charged, "equal": landed["ours"] == landed["duckdb"] and charged["different"] == 0}
 

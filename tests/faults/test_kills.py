@@ -29,7 +29,9 @@ MONTHS = ("2026-07", "2026-08")
 ACCOUNTS = "account,name,country,currency\na-1,Ada Somebody,GB,GBP\na-2,Bob Somebody,US,USD\na-3,Cid Somebody,GB,GBP\n"
 PRICES = "price,product,currency,since,unit_price\np-1,storage,GBP,2026-01-01,0.05\np-2,storage,USD,2026-01-01,0.07\n"
 USAGE = "id,account,product,at,units\n" + "".join(
-    f"{month}-{number},a-{1 + number % 3},storage,{month}-1{number} 12:00:00,{number}.5\n" for month in MONTHS for number in range(1, 7)
+    f"{month}-{number},a-{1 + number % 3},storage,{month}-1{number} 12:00:00,{number}.5\n"
+    for month in MONTHS
+    for number in range(1, 7)
 )
 LIMIT = 180
 
@@ -132,6 +134,7 @@ def numbers(home: Path) -> list[tuple[str, str, int]]:
 def test_a_spark_server_killed_inside_a_write_is_replaced_by_the_next_run(before, tmp_path, stage):
     home = copy(before, stage, tmp_path)
     (home / "spark" / "server.json").unlink()
+    shutil.rmtree(home / "logs")  # of the stages before
     os.environ["COUNTINGHOUSE_HOME"], mine = str(home), os.environ["COUNTINGHOUSE_HOME"]
     try:
         server, _ = spark_server.ensure()
@@ -177,7 +180,9 @@ def test_airflow_killed_with_its_task_leaves_a_month_that_the_next_run_finishes(
     )
     surroundings = os.environ | {"COUNTINGHOUSE_HOME": str(home)}
     point = {faults.KILL_AT: "publish:after:invoicing.invoice_lines"}
-    killed = subprocess.run([sys.executable, "-c", program], env=surroundings | point, capture_output=True, text=True, timeout=LIMIT)
+    killed = subprocess.run(
+        [sys.executable, "-c", program], env=surroundings | point, capture_output=True, text=True, timeout=LIMIT
+    )
     assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
     assert seen(home, "invoicing.invoices") == []
     again = subprocess.run([sys.executable, "-c", program], env=surroundings, capture_output=True, text=True, timeout=LIMIT)

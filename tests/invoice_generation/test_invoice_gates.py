@@ -10,9 +10,9 @@ GOOD = {
     "invoice_id": "i-1", "net": "10", "tax": "2", "gross": "12", "lines": "10", "lines_rated": "10.004", "taxes": "2", "taxable": "10",
     "line_count": 1, "line_count_found": 1, "line_off_grid": 0, "tax_off_grid": 0, "untaxed": 0, "unpriced": 0, "account_id": "a",
     "customer_country": "GB", "legal_entity_id": "e", "document_type": "invoice", "currency": "GBP", "issue_date": "2026-08-01",
-    "due_date": "2026-08-31",
+    "due_date": "2026-08-31", "minor_unit": "0.01",
 }  # fmt: skip
-AMOUNTS = ("net", "tax", "gross", "lines", "lines_rated", "taxes", "taxable")
+AMOUNTS = ("net", "tax", "gross", "lines", "lines_rated", "taxes", "taxable", "minor_unit")
 COUNTS = ("line_count", "line_count_found", "line_off_grid", "tax_off_grid", "untaxed", "unpriced")
 SCHEMA = ", ".join(
     f"{name} {'decimal(38,18)' if name in AMOUNTS else 'bigint' if name in COUNTS else 'date' if name.endswith('_date') else 'string'}"

@@ -106,6 +106,7 @@ def test_operator_backfills_three_months_in_the_ui(page: playwright.Page, addres
     choose(page, 0, "2026/01/01")
     choose(page, 1, "2026/03/31")
     form.locator("#element_reason").fill("the history of the new home")
+    form.get_by_text("Override parameters on existing runs").click()  # without it the form sends no params at all
     assert form.get_by_text("Unpause monthly_billing on trigger").is_visible()
     start = form.get_by_role("button", name="Run Backfill")
     playwright.expect(start).to_be_enabled()
@@ -116,9 +117,9 @@ def test_operator_backfills_three_months_in_the_ui(page: playwright.Page, addres
     states = wait_for_backfills(page, address)
     assert states == dict.fromkeys(MONTHS, "success"), states
 
-    page.goto(f"{address}/dags/monthly_billing")
-    for stage in STAGES:
-        page.get_by_text(stage, exact=True).first.wait_for()
+    page.goto(f"{address}/dags/monthly_billing/runs")
+    for told in (*STAGES, *MONTHS):
+        page.get_by_text(told, exact=True).first.wait_for()
     page.wait_for_timeout(5_000)  # the grid draws itself in steps
     PICTURE.parent.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=str(PICTURE))
