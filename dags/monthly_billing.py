@@ -76,7 +76,7 @@ STAGES = (BILLING_AGGREGATION, INVOICE_GENERATION, LEDGER_POSTING)
 )
 def monthly_billing() -> None:
     """Wire the stages of a billed month."""
-    month(STAGES)
+    month(STAGES, graceful=True)
 
 
 monthly_billing()

@@ -48,10 +48,12 @@ def plan(snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Pla
             continue
         usage = snapshot.fingerprint(Unit(INGESTION.name, name, period.key, "usage"))
         if charges.inputs.get("raw.usage") != usage:
-            raise Refused(
-                f"invoice_generation {period}: usage of tenant {name} was landed after its charges were made. Nothing was "
-                f"invoiced, for no tenant of this run. Run billing_aggregation of {period} again."
+            why = (
+                f"invoice_generation {period}: usage of tenant {name} was landed after its charges were made. Nothing of this "
+                f"tenant was invoiced. Run billing_aggregation of {period} again."
             )
+            planned.append(Planned(unit, {}, left_out=why))
+            continue
         accounts = snapshot.fingerprint(Unit(INGESTION.name, name, "all", "accounts")) or ""
         planned.append(
             Planned(

@@ -197,14 +197,16 @@ def main() -> None:
     except CountingHouseError as error:
         typer.echo(str(error), err=True)
         code = error.exit_code
-    except Exception as error:
+    except KeyboardInterrupt:
+        code = EXIT_BROKE
+    except BaseException as error:  # a panic of a Rust library is no Exception
         code = _broke(error)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # a Connect client whose server has died hangs in its own clean-up
 
 
-def _broke(error: Exception) -> int:
+def _broke(error: BaseException) -> int:
     """Errors that nobody foresaw, in a sentence; the whole story goes to the log file."""
     import errno
     import traceback

@@ -7,14 +7,16 @@ that runs them.
 from __future__ import annotations
 
 import getpass
+import importlib
 import logging
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import (
     Asset,
     BaseOperator,
+    BaseSensorOperator,
     Context,
     CronPartitionTimetable,
     Param,
@@ -161,6 +163,28 @@ class StageVerb(BaseOperator):
             }
 
 
+class Grace(BaseSensorOperator):
+    """Waits for late usage as long as the policy says, from noon UTC of the first day after the month. Past months do not wait."""
+
+    ui_color = "#f4efe3"
+
+    def __init__(self, *, stage: str, **kwargs: Any) -> None:
+        super().__init__(mode="reschedule", poke_interval=600, timeout=40 * 24 * 3600, **kwargs)
+        self.stage = stage
+
+    def poke(self, context: Context) -> bool:
+        """Whether the grace of this run's month is over."""
+        from jobs.ledger.periods import Period
+
+        try:
+            over = Period(period_of(context)).next.first_day
+            settings = importlib.import_module(f"jobs.{self.stage}.settings").settings()
+            grace = timedelta(hours=12 + settings.grace_hours)
+        except CountingHouseError as error:
+            raise end(str(error), error.exit_code) from None
+        return datetime.now(UTC) >= datetime(over.year, over.month, over.day, tzinfo=UTC) + grace
+
+
 class Whole(BaseOperator):
     """Red when a tenant was held or a stage was not published, so that a month is green only when all of it stands."""
 
@@ -228,9 +252,11 @@ def stage_group(stage: Stage) -> TaskGroup:
     return group
 
 
-def month(stages: Sequence[Stage]) -> None:
+def month(stages: Sequence[Stage], graceful: bool = False) -> None:
     """A group per stage, one after the other, and at the end the task that is green only when the whole month is."""
     groups = [stage_group(stage) for stage in stages]
+    if graceful:
+        Grace(task_id="grace", stage=stages[0].name) >> groups[0]
     whole = Whole(task_id=WHOLE, stages=[stage.name for stage in stages])
     chain(*groups, whole)
     for group in groups:

@@ -74,6 +74,7 @@ class Planned:
     configuration: Mapping[str, str] = field(default_factory=dict)  # the resolved part this unit uses
     parameters: Mapping[str, str] = field(default_factory=dict)
     frozen: str | None = None  # why nothing may be written for it any more
+    left_out: str | None = None  # why this tenant cannot go on now although the others can
     fenced: bool = True  # False for a unit found while writing; it stands and falls with the planned units of its tenant
 
     def fingerprint(self, code: str) -> str:
@@ -152,10 +153,13 @@ def write(invocation: Invocation) -> Outcome:
     snapshot = Snapshot.now()
     planned = job.plan(snapshot, period, invocation)
     code = code_version(invocation.stage)
-    due = [p for p in planned if not p.frozen and snapshot.fingerprint(p.unit) != p.fingerprint(code)]
+    left_out = {p.unit.tenant_id: p.left_out for p in planned if p.left_out}
+    due = [p for p in planned if not p.frozen and not p.left_out and snapshot.fingerprint(p.unit) != p.fingerprint(code)]
     frozen = [p for p in planned if p.frozen]
     for planned_unit in frozen:
         say(f"{planned_unit.unit.id}: {planned_unit.frozen}")
+    if left_out and not due:
+        raise Refused(" ".join(left_out.values()))
     if not due:
         why = f"{len(planned) - len(frozen)} units are as they were" + (f", {len(frozen)} are frozen" if frozen else "")
         ops.append(ops.RUNS, [_record(invocation, 0, "write", NOTHING_TO_DO, why)])
@@ -171,7 +175,12 @@ def write(invocation: Invocation) -> Outcome:
             written = job.write(House(spark, snapshot, run))
         content = [_planned_as_json(p, code) for p in (*due, *written.found)]
         told["detail"] = json.dumps(
-            {"staged": written.staged, "inputs_at": _input_versions(invocation.stage), "units": content}
+            {
+                "staged": written.staged,
+                "inputs_at": _input_versions(invocation.stage),
+                "units": content,
+                "left_out": left_out,
+            }
         )
         told["message"] = f"{len(content)} units staged"
     return Outcome(run.run_id, attempt, "done", f"{invocation.stage} {period}: {told['message']}.")
@@ -191,18 +200,22 @@ def audit(invocation: Invocation) -> Outcome:
             judgement = gates.judge(invocation.stage, frames, stage.gates, run.tenants, f"{run.run_id}.{run.attempt}")
         ops.append(ops.GATE_RESULTS, [_gate_row(run, verdict) for verdict in judgement.verdicts])
         held = judgement.held
-        told["status"] = "held" if held else "done"
+        left_out: dict[str, str] = json.loads(written["detail"])["left_out"]
+        told["status"] = "held" if held or left_out else "done"
         told["message"] = f"{len(judgement.verdicts)} verdicts, {len(held)} tenants held"
         told["detail"] = json.dumps({"held": sorted(held)})
-    if not held:
+    if not held and not left_out:
         passed = (
             f"{invocation.stage} {invocation.period}: {len(judgement.verdicts)} verdicts, all passed or stored as warnings."
         )
         return Outcome(run.run_id, run.attempt, "done", passed)
     mend = getattr(job, "WHAT_TO_DO", "Mend the cause")
     advice = f"{mend}, then clear {invocation.stage}.write of this run and what follows it; see docs/runbook.md#gate-failed."
-    text = gates.message(invocation.stage, invocation.period, judgement, len(run.tenants) - len(held), advice)
-    return Outcome(run.run_id, run.attempt, "held", text, held=dict.fromkeys(held, text))
+    said = (
+        [gates.message(invocation.stage, invocation.period, judgement, len(run.tenants) - len(held), advice)] if held else []
+    )
+    text = "\n".join([*left_out.values(), *said])
+    return Outcome(run.run_id, run.attempt, "held", text, held=left_out | dict.fromkeys(held, text))
 
 
 def publish(invocation: Invocation) -> Outcome:

@@ -118,11 +118,11 @@ def test_a_price_that_is_missing_or_overlaps_holds_the_tenant(spark, tenant_home
 
 @pytest.fixture
 def small_disk(tmp_path: Path):
-    """A disk of two megabytes; needs the right to mount one."""
+    """A disk of 32 megabytes; needs the right to mount one."""
     disk = tmp_path / "disk"
     disk.mkdir()
     if subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(disk)], capture_output=True, check=False
     ).returncode:
         pytest.skip("this user may not mount a small disk to fill")
     yield disk
