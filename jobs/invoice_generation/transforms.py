@@ -17,6 +17,15 @@ from jobs.ledger.taxes import TaxPolicy
 from jobs.ledger.tenants import Tenant
 
 EVERY = "*"
+OF_DOCUMENT = (  # what all lines of a document share, beside its currency
+    "legal_entity_id",
+    "invoice_prefix",
+    "account_id",
+    "customer_country",
+    "customer_region",
+    "document_type",
+    "payment_terms_days",
+)
 
 
 def sellers(spark: SparkSession, tenants: Sequence[Tenant]) -> DataFrame:
@@ -87,16 +96,7 @@ def lines(
     identified = typed.withColumn("invoice_id", natural_id(*document, "document_type"))
     amount = _line_amount(policy)
     columns = [field.name for field in INVOICE_LINES.schema.fields if field.name not in ("publication_id", "line_amount")]
-    beside = [
-        "legal_entity_id",
-        "invoice_prefix",
-        "account_id",
-        "customer_country",
-        "customer_region",
-        "document_type",
-        "payment_terms_days",
-    ]
-    return identified.select(*columns, amount.alias("line_amount"), *beside)
+    return identified.select(*columns, amount.alias("line_amount"), *OF_DOCUMENT)
 
 
 def _line_amount(policy: RoundingPolicy) -> Column:
@@ -151,19 +151,9 @@ def taxes(invoice_lines: DataFrame, policy: RoundingPolicy) -> DataFrame:
 
 
 def invoices(invoice_lines: DataFrame, invoice_taxes: DataFrame, settings: Settings, issue_date: date) -> DataFrame:
-    """Headers of the month's documents, without numbers. Returns INVOICES without publication_id, with invoice_prefix beside."""
+    """Headers of the month's documents, without numbers. Returns INVOICES without publication_id."""
     key = ["tenant_id", "period", "invoice_id"]
-    header = [
-        "legal_entity_id",
-        "invoice_prefix",
-        "account_id",
-        "customer_country",
-        "customer_region",
-        "document_type",
-        "currency",
-        "payment_terms_days",
-    ]
-    net = invoice_lines.groupBy(*key, *header).agg(
+    net = invoice_lines.groupBy(*key, *OF_DOCUMENT, "currency").agg(
         F.sum("line_amount").cast(AMOUNT).alias("net_amount"), F.count(F.lit(1)).alias("line_count")
     )
     tax = invoice_taxes.groupBy(*key).agg(F.sum("tax_amount").cast(AMOUNT).alias("tax_amount"))
