@@ -8,7 +8,7 @@ from jobs.billing_aggregation import transforms
 from jobs.ledger.facts import current_accounts, standing
 from jobs.ledger.periods import Period
 from jobs.ledger.tenants import chosen
-from jobs.runtime.errors import Refused
+from jobs.runtime.errors import UpstreamMissing
 from jobs.runtime.house import House, Snapshot
 from jobs.runtime.ops import Unit
 from jobs.runtime.verbs import Invocation, Planned, Written
@@ -24,7 +24,7 @@ def plan(snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Pla
         usage = snapshot.fingerprint(Unit(INGESTION.name, tenant, period.key, "usage"))
         if usage is None:
             if invocation.tenants:
-                raise Refused(
+                raise UpstreamMissing(
                     f"billing_aggregation {period}: no usage of tenant {tenant} was published for this month. Nothing was "
                     f"charged. Land it and run ingestion first."
                 )
@@ -36,7 +36,7 @@ def plan(snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Pla
         frozen = f"invoiced by {issued.run_id}, frozen since; later usage stands in billing.waiting" if issued else None
         planned.append(Planned(Unit(BILLING_AGGREGATION.name, tenant, period.key), inputs, frozen=frozen))
     if not planned:
-        raise Refused(
+        raise UpstreamMissing(
             f"billing_aggregation {period}: no tenant has usage published for this month. Nothing was charged. "
             f"Run ingestion of {period} first, or look whether files stand in landing."
         )
@@ -59,7 +59,10 @@ def audit(house: House) -> dict[str, DataFrame]:
 
 
 def _usage(house: House) -> DataFrame:
-    return transforms.latest_revisions(standing(house.read("raw.usage"), house.read("raw.landed_files")))
+    usage = standing(house.read("raw.usage"), house.read("raw.landed_files"))
+    if transforms.revised(usage).isEmpty():  # told by the files' statistics; most months end here
+        return usage
+    return transforms.latest_revisions(usage)
 
 
 def _prices(house: House) -> DataFrame:

@@ -14,17 +14,22 @@ from jobs.ledger.periods import Period
 PER_UNIT, PRICE_ON_RECORD = "per_unit", "price_on_record"
 
 
+def revised(usage: DataFrame) -> DataFrame:
+    """The rows that say something of a record that was said before."""
+    return usage.where((F.col("revision") > 0) | F.col("withdrawn"))
+
+
 def latest_revisions(usage: DataFrame) -> DataFrame:
     """Of every record its highest revision, unless that withdraws it. usage: raw.usage of one month.
 
     Only records that were revised are compared; the others pass without a shuffle.
     """
     key = ["tenant_id", "record_id"]
-    revised = usage.where((F.col("revision") > 0) | F.col("withdrawn")).select(*key).distinct()
-    untouched = usage.join(F.broadcast(revised), on=key, how="left_anti")
+    spoken_of = revised(usage).select(*key).distinct()
+    untouched = usage.join(F.broadcast(spoken_of), on=key, how="left_anti")
     newest = Window.partitionBy(*key).orderBy(F.col("revision").desc())
     chosen = (
-        usage.join(F.broadcast(revised), on=key, how="left_semi")
+        usage.join(F.broadcast(spoken_of), on=key, how="left_semi")
         .select("*", F.row_number().over(newest).alias("age"))
         .where((F.col("age") == 1) & ~F.col("withdrawn"))
         .drop("age")
@@ -41,15 +46,15 @@ def charges(usage: DataFrame, prices: DataFrame, accounts: DataFrame, zones: Dat
     rounding belongs to the document. A charge with no price in force, or with several, keeps a null amount for the suite
     to refuse; so does one of an unknown account (null currency). Source: docs/decisions/0001-rounding.md
     """
-    owned = usage.join(_currencies(accounts), on=["tenant_id", "account_id"], how="left")
-    billed = _by_day_of_price_change(owned.join(F.broadcast(zones), on="tenant_id", how="left"), prices)
-    dimensions = ["tenant_id", "account_id", "product_id", "region", "unit", "currency", "priced_on", "on_record"]
+    billed = _by_day_of_price_change(usage, price_days(prices, zones))
+    dimensions = ["tenant_id", "account_id", "product_id", "region", "unit", "recorded_currency", "priced_on", "on_record"]
     product = exact_product(F.col("quantity"), F.col("unit_price"))
-    summed = billed.groupBy(*dimensions).agg(
+    sums = billed.groupBy(*dimensions).agg(
         F.sum("quantity").cast(QUANTITY).alias("quantity"),
         F.sum(F.when(F.col("on_record"), product)).cast(RATED).alias("recorded_amount"),
         F.count(F.lit(1)).alias("usage_rows"),
     )
+    summed = _in_currency(sums, accounts)
     priced = _with_price(summed, prices)
     amount = F.when(
         F.col("prices_in_force") == 1,
@@ -72,32 +77,45 @@ def charges(usage: DataFrame, prices: DataFrame, accounts: DataFrame, zones: Dat
     return dated.withColumn("charge_id", natural_id("tenant_id", "period", *natural, "prices_in_force")).select(*columns)
 
 
-def _currencies(accounts: DataFrame) -> DataFrame:
-    """The currency an account is billed in, where its usage does not carry one."""
-    return accounts.select("tenant_id", "account_id", F.col("currency").alias("account_currency"))
+def _in_currency(sums: DataFrame, accounts: DataFrame) -> DataFrame:
+    """Sums with the currency they are billed in: their own where they carry a price, else that of the account."""
+    billed_in = accounts.select("tenant_id", "account_id", F.col("currency").alias("account_currency"))
+    currency = F.when(F.col("on_record"), F.col("recorded_currency")).otherwise(F.col("account_currency"))
+    owned = sums.join(billed_in, on=["tenant_id", "account_id"], how="left").withColumn("currency", currency)
+    return owned.drop("recorded_currency", "account_currency")
 
 
-def _by_day_of_price_change(usage: DataFrame, prices: DataFrame) -> DataFrame:
+def price_days(prices: DataFrame, zones: DataFrame) -> DataFrame:
+    """The spans of time within which no price of a product begins or ends.
+
+    prices: raw.prices. zones: tenant_id, timezone, in which a tenant's days begin.
+    Returns tenant_id, product_id, day (the first of the span), begins and ends (instants; ends is null for the last span).
+    A day that a change of clocks cuts short begins at its first instant.
+    """
+    bounds = prices.select("tenant_id", "product_id", F.explode(F.array("valid_from", "valid_to")).alias("day"))
+    days = bounds.where(F.col("day").isNotNull()).distinct().join(F.broadcast(zones), on="tenant_id", how="inner")
+    begins = F.to_utc_timestamp(F.col("day").cast("timestamp"), F.col("timezone"))
+    following = Window.partitionBy("tenant_id", "product_id").orderBy("day")
+    return days.select(
+        "tenant_id", "product_id", "day", begins.alias("begins"), F.lead(begins).over(following).alias("ends")
+    )
+
+
+def _by_day_of_price_change(usage: DataFrame, days: DataFrame) -> DataFrame:
     """Usage with the day that decides its price: the latest day on which a price of its product begins or ends.
 
     Between two such days the price is the same, so that a month of usage is summed before it is priced.
     """
-    bounds = (
-        prices.select("tenant_id", "product_id", F.col("valid_from").alias("day"))
-        .unionByName(
-            prices.where(F.col("valid_to").isNotNull()).select("tenant_id", "product_id", F.col("valid_to").alias("day"))
-        )
-        .groupBy("tenant_id", "product_id")
-        .agg(F.sort_array(F.collect_set("day")).alias("days"))
+    on_record = F.col("u.unit_price").isNotNull()
+    within = (F.col("u.usage_start") >= F.col("d.begins")) & (
+        F.col("d.ends").isNull() | (F.col("u.usage_start") < F.col("d.ends"))
     )
-    on_day = F.to_date(F.from_utc_timestamp("usage_start", F.col("timezone")))
-    on_record = F.col("unit_price").isNotNull()
-    passed = F.filter("days", lambda day: day <= on_day)
-    return usage.join(F.broadcast(bounds), on=["tenant_id", "product_id"], how="left").select(
-        "tenant_id", "account_id", "product_id", "region", "unit", "quantity", "unit_price",
-        F.when(on_record, F.col("currency")).otherwise(F.col("account_currency")).alias("currency"),
+    same = [F.col(f"u.{name}") == F.col(f"d.{name}") for name in ("tenant_id", "product_id")]
+    return usage.alias("u").join(F.broadcast(days.alias("d")), on=[*same, within], how="left").select(
+        "u.tenant_id", "u.account_id", "u.product_id", "u.region", "u.unit", "u.quantity", "u.unit_price",
+        F.when(on_record, F.col("u.currency")).alias("recorded_currency"),
         on_record.alias("on_record"),
-        F.when(~on_record, F.try_element_at(passed, F.lit(-1))).alias("priced_on"),
+        F.when(~on_record, F.col("d.day")).alias("priced_on"),
     )  # fmt: skip
 
 

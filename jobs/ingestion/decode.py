@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from jobs.ingestion.files import LandingFile, source_columns
+from jobs.ingestion import camt
+from jobs.ingestion.files import LandingFile, open_bytes, source_columns
 from jobs.ledger.tenants import Mapping
 
 BLOCK = 8 << 20
@@ -43,8 +45,7 @@ def decoded(spark: SparkSession, files: Sequence[LandingFile], mapping: Mapping)
     def decode(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for row in batch.to_pylist():
-                records = _records(row["path"], how, columns if how["format"] == "csv" else (LINE,))
-                for rows in records if how["format"] == "csv" else (_parsed(lines, columns) for lines in records):
+                for rows in _in_columns(row["path"], how, columns):
                     owner = {
                         name: pa.array([row[name]] * rows.num_rows, pa.string()) for name in ("tenant_id", "landing_id")
                     }
@@ -52,6 +53,18 @@ def decoded(spark: SparkSession, files: Sequence[LandingFile], mapping: Mapping)
                     yield pa.RecordBatch.from_arrays(arrays, names=[field.name for field in schema.fields])
 
     return listed.repartition(len(files), "landing_id").mapInArrow(decode, schema)
+
+
+def _in_columns(path: str, how: dict[str, Any], columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
+    """Batches of (row_number, _malformed, *columns) of a file of any text format, in file order."""
+    if how["format"] == "camt":
+        with open_bytes(Path(path)) as stream:
+            yield from camt.records(stream, columns)
+    elif how["format"] == "csv":
+        yield from _records(path, how, columns)
+    else:
+        for lines in _records(path, how, (LINE,)):
+            yield _parsed(lines, columns)
 
 
 def _records(path: str, how: dict[str, Any], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
@@ -84,6 +97,7 @@ def _records(path: str, how: dict[str, Any], columns: Sequence[str]) -> Iterator
         convert_options=csv.ConvertOptions(
             column_types={name: pa.string() for name in columns},
             include_columns=list(columns),
+            include_missing_columns=bool(how["one_of"]),  # which a file may lack was looked at when it arrived
             strings_can_be_null=False,
         ),
     )
@@ -139,17 +153,20 @@ def _parsed(lines: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBatch:
 
 
 def _parquet(spark: SparkSession, files: Sequence[LandingFile], mapping: Mapping) -> DataFrame:
-    owners = spark.createDataFrame(
-        [(file.tenant_id, file.landing_id, str(file.path.resolve())) for file in files],
-        "tenant_id string, landing_id string, file_path string",
-    )
     columns = [f"`{name}`" for name in source_columns(mapping)]
-    plain = F.regexp_replace(F.col("_metadata.file_path"), "^file:/+", "/")
-    rows = spark.read.parquet(*(str(file.path.resolve()) for file in files)).select(
-        F.url_decode(F.replace(plain, F.lit("+"), F.lit("%2B"))).alias("file_path"),
+    read = spark.read.parquet(*(str(file.path.resolve()) for file in files))
+    owners = {str(file.path.resolve()): (file.tenant_id, file.landing_id) for file in files}
+    named = []
+    for address in read.inputFiles():  # as Spark writes it; decoded once a file here, not once a row there
+        owner = owners[unquote(urlsplit(address).path)]
+        spellings = {address, address.replace("file:///", "file:/", 1)}  # a row's metadata may write it the short way
+        named += [(spelling, *owner) for spelling in sorted(spellings)]
+    listed = spark.createDataFrame(named, "file_path string, tenant_id string, landing_id string")
+    rows = read.select(
+        F.col("_metadata.file_path").alias("file_path"),
         (F.col("_metadata.row_index") + 1).alias("row_number"),
         F.lit(None).cast("string").alias(MALFORMED),
         *columns,
     )
-    named = rows.join(F.broadcast(owners), on="file_path", how="left")
-    return named.select("tenant_id", "landing_id", "row_number", MALFORMED, *columns)
+    owned = rows.join(F.broadcast(listed), on="file_path", how="left")
+    return owned.select("tenant_id", "landing_id", "row_number", MALFORMED, *columns)

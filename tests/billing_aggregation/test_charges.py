@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from datetime import date, datetime, timedelta
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, seed, settings
@@ -111,6 +113,31 @@ def all_charges(spark):
     for case, *told in collected(charged(spark, rows, listed, owners, zones), "tenant_id", *SHOWN):
         found[case].append(tuple(told))
     return found
+
+
+CLOCKS_CHANGE = (  # days that have 23 or 25 hours, some of which have no midnight of their own
+    ("Europe/London", date(2026, 3, 29)), ("Europe/London", date(2026, 10, 25)), ("America/New_York", date(2026, 11, 1)),
+    ("America/Santiago", date(2026, 9, 6)), ("America/Santiago", date(2026, 4, 5)), ("America/Havana", date(2026, 3, 8)),
+    ("America/Havana", date(2026, 11, 1)), ("Australia/Lord_Howe", date(2026, 4, 5)), ("Asia/Kolkata", date(2026, 7, 1)),
+)  # fmt: skip
+
+
+def test_a_day_begins_at_its_first_instant_also_when_clocks_change(spark):
+    changes = [(zone, day + timedelta(days=more)) for zone, day in CLOCKS_CHANGE for more in (0, 1)]
+    listed = prices(spark, *(priced(tenant_id=f"{zone} {day}", valid_from=str(day)) for zone, day in changes))
+    zones = frame(
+        spark,
+        "tenant_id string, timezone string",
+        [{"tenant_id": f"{zone} {day}", "timezone": zone} for zone, day in changes],
+    )
+    days = transforms.price_days(listed, zones).withColumn("second", F.unix_timestamp("begins")).collect()
+    assert len(days) == len(changes)
+    for row in days:
+        local = [
+            datetime.fromtimestamp(row["second"] - before, ZoneInfo(row["tenant_id"].split(" ")[0])).date()
+            for before in (0, 1)
+        ]
+        assert local == [row["day"], row["day"] - timedelta(days=1)], row
 
 
 @pytest.mark.parametrize("case", CASES)

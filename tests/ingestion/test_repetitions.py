@@ -23,6 +23,13 @@ def said(landing, row, record="r", quantity="1", revision="0", withdrawn="false"
                             "_landing": landing, "_row": row, "_tenant": tenant}  # fmt: skip
 
 
+def judged_rows(new, standing, order):
+    """New rows with their verdicts, as the stage makes them."""
+    feed = FEEDS["usage"]
+    doubtful = transforms.suspects(new, standing, feed)
+    return transforms.with_verdicts(new, transforms.repetitions(new, standing, doubtful, feed, order), feed)
+
+
 def verdicts(spark, rows, existing=(), shuffled=None):
     """(tenant, landing, row) -> verdict of new rows, beside rows that earlier runs accepted."""
     mapping = plain_mapping("usage", also=("revision", "withdrawn"))
@@ -33,8 +40,7 @@ def verdicts(spark, rows, existing=(), shuffled=None):
     order = frame(
         spark, "landing_id string, file_order int", [{"landing_id": f, "file_order": n} for n, f in enumerate(FILES)]
     )
-    feed = FEEDS["usage"]
-    judged = transforms.with_verdicts(new, standing, transforms.suspects(new, standing, feed), feed, order)
+    judged = judged_rows(new, standing, order)
     told = judged.select("tenant_id", "landing_id", "row_number", "verdict", "reasons").collect()
     assert len(told) == len(rows), "rows in = accepted + quarantined + duplicates"
     assert all(bool(row["reasons"]) == (row["verdict"] == "quarantined") for row in told)
@@ -145,10 +151,7 @@ def test_a_conflict_names_the_key_and_no_value(spark):
         source(spark, [said("f-1", 1), said("f-1", 2, quantity="2")]), "usage", plain_mapping("usage", also=("revision",))
     )
     order = frame(spark, "landing_id string, file_order int", [{"landing_id": "f-1", "file_order": 0}])
-    feed, nothing = FEEDS["usage"], usage(spark)
-    told = transforms.with_verdicts(new, nothing, transforms.suspects(new, nothing, feed), feed, order).where(
-        "verdict = 'quarantined'"
-    )
+    told = judged_rows(new, usage(spark), order).where("verdict = 'quarantined'")
     assert told.collect()[0]["reasons"] == ["record_id: landed before with other content, and the revision is not higher"]
 
 
