@@ -34,9 +34,9 @@ def session() -> Iterator[SparkSession]:
     if _shared:
         yield _shared[-1]
         return
-    os.environ["PYSPARK_PYTHON"] = sys.executable
     kind = environment().spark
     if kind == "submit":
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # a cluster's Python may lie elsewhere, and says so itself
         builder = SparkSession.builder.appName("countinghouse")
         for key, value in spark_server.spark_conf().items():
             builder = builder.config(key, value)
