@@ -17,7 +17,7 @@ from jobs.ledger.periods import Period
 from jobs.ledger.taxes import TaxPolicy, tax_policies, tax_policy
 from jobs.ledger.tenants import Tenant, chosen, tenants
 from jobs.runtime import delta_log, faults
-from jobs.runtime.errors import CallError, Refused, RunBroke
+from jobs.runtime.errors import CallError, RunBroke, UpstreamMissing
 from jobs.runtime.house import House, Snapshot, Visible, visible_rows
 from jobs.runtime.logs import say
 from jobs.runtime.ops import Unit
@@ -41,7 +41,7 @@ def plan(snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Pla
             continue
         if charges is None:
             if invocation.tenants:
-                raise Refused(
+                raise UpstreamMissing(
                     f"invoice_generation {period}: no charges of tenant {name} were published for this month. Nothing was "
                     f"invoiced. Run billing_aggregation of {period} first."
                 )
@@ -64,7 +64,7 @@ def plan(snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Pla
             )
         )
     if not planned:
-        raise Refused(
+        raise UpstreamMissing(
             f"invoice_generation {period}: no tenant has charges published for this month. Nothing was invoiced. "
             f"Run billing_aggregation of {period} first."
         )

@@ -19,7 +19,6 @@ from jobs.ledger.tenants import Tenant
 EVERY = "*"
 OF_DOCUMENT = (  # what all lines of a document share, beside its currency
     "legal_entity_id",
-    "invoice_prefix",
     "account_id",
     "customer_country",
     "customer_region",
@@ -29,16 +28,14 @@ OF_DOCUMENT = (  # what all lines of a document share, beside its currency
 
 
 def sellers(spark: SparkSession, tenants: Sequence[Tenant]) -> DataFrame:
-    """Which legal entity sells to which country: tenant_id, served_country ("*" for the others), legal_entity_id, invoice_prefix, tax_policy."""
+    """Which legal entity sells to which country: tenant_id, served_country ("*" for the others), legal_entity_id, tax_policy."""
     rows = []
     for tenant in tenants:
         for entity in tenant.legal_entities:
-            rows += [
-                (tenant.tenant, country, entity.id, entity.invoice_prefix, entity.tax_policy) for country in entity.serves
-            ]
+            rows += [(tenant.tenant, country, entity.id, entity.tax_policy) for country in entity.serves]
         first = tenant.legal_entities[0]
-        rows.append((tenant.tenant, EVERY, first.id, first.invoice_prefix, first.tax_policy))
-    columns = "tenant_id string, served_country string, legal_entity_id string, invoice_prefix string, tax_policy string"
+        rows.append((tenant.tenant, EVERY, first.id, first.tax_policy))
+    columns = "tenant_id string, served_country string, legal_entity_id string, tax_policy string"
     return spark.createDataFrame(rows, columns)
 
 
@@ -62,10 +59,10 @@ def lines(
     """Lines of all documents of a month, each with its document's key.
 
     charges: billing.charges. accounts: one row per account. selling, taxing: as sellers() and rates() return them.
-    Returns INVOICE_LINES without publication_id, with legal_entity_id, invoice_prefix, account_id, customer_country,
-    customer_region, document_type and payment_terms_days beside. A document is a legal entity, an account, a currency and
-    a month; it is a credit note when its lines add up to less than nothing. A line without a tax line keeps a null rate for
-    the suite to refuse. Rounding: docs/decisions/0001-rounding.md
+    Returns INVOICE_LINES without publication_id, with legal_entity_id, account_id, customer_country, customer_region,
+    document_type and payment_terms_days beside. A document is a legal entity, an account, a currency and a month; it is a
+    credit note when its lines add up to less than nothing. A line without a tax line keeps a null rate for the suite to
+    refuse. Rounding: docs/decisions/0001-rounding.md
     """
     customers = accounts.select(
         "tenant_id", "account_id", F.col("country").alias("customer_country"), F.col("region").alias("customer_region"),

@@ -1,0 +1,132 @@
+"""The Airflow of a home as an operator has it: `make airflow` behind an address, Chromium before it.
+
+A module says which home by a fixture `ready`, the home in the state in which Airflow is started on it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, sync_playwright
+
+from jobs.runtime import airflow_home
+from jobs.runtime.config import ROOT
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+PICTURES = ROOT / "docs" / "images"
+READY_SECONDS, RUNS_SECONDS = 240, 1500
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Without Chromium there is no UI to test."""
+    if CHROMIUM is None:
+        for item in items:
+            if Path(__file__).parent in item.path.parents:
+                item.add_marker(pytest.mark.skip(reason="no Chromium on this machine (Debian: apt-get install chromium)"))
+
+
+@pytest.fixture(scope="module")
+def address(ready: Path) -> Iterator[str]:
+    """Where `make airflow` serves this home; afterwards nothing of it may be left running."""
+    code = "from jobs.runtime import airflow_home; raise SystemExit(airflow_home.serve())"
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+    log = ready / "serve.log"
+    with log.open("w") as output:
+        serving = subprocess.Popen(
+            [sys.executable, "-c", code],
+            stdout=output,
+            stderr=output,
+            env=ours | {"COUNTINGHOUSE_HOME": str(ready)},
+            cwd=ROOT,
+        )
+    try:
+        began = time.monotonic()
+        while not (told := re.search(r"Airflow is ready at (http://127\.0\.0\.1:\d+)", log.read_text())):
+            assert serving.poll() is None, log.read_text()
+            assert time.monotonic() - began < READY_SECONDS, log.read_text()
+            time.sleep(1)
+        yield told[1]
+    finally:
+        serving.send_signal(signal.SIGTERM)
+        code_at_end = serving.wait(timeout=90)
+    assert code_at_end == 0, log.read_text()
+    assert processes_of(ready) == []
+
+
+def processes_of(home: Path) -> list[str]:
+    """What still runs for a home, told by its surroundings."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            mine = f"COUNTINGHOUSE_HOME={home}".encode() in (process / "environ").read_bytes().split(b"\0")
+            if mine and int(process.name) != os.getpid():
+                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:
+            continue
+    return found
+
+
+@dataclass(frozen=True)
+class Operator:
+    """A person before the UI, logged in, and the API that the UI itself calls."""
+
+    page: Page
+    address: str
+
+    def open(self, path: str) -> None:
+        """A page of the UI."""
+        self.page.goto(f"{self.address}/{path}")
+
+    def look_away(self) -> None:
+        """Leave the UI: a page would draw its grid again every few seconds, on the cores that the runs need."""
+        self.page.goto("about:blank")
+
+    def picture(self, name: str) -> None:
+        """Keep what the page shows for the documentation."""
+        self.page.wait_for_timeout(5_000)  # the grid draws itself in steps
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=str(PICTURES / name))
+
+    def call(self, method: str, path: str, told: dict[str, Any] | None = None) -> dict[str, Any]:
+        """What the API answers."""
+        answer = self.page.request.fetch(f"{self.address}/api/v2/{path}", method=method, data=told)
+        assert answer.ok, answer.text()
+        return dict(answer.json())
+
+    def until_ended(self, asked: Callable[[], dict[str, str]], how_many: int = 1) -> dict[str, str]:
+        """States by name, once there are so many and none of them is on its way any more."""
+        began = time.monotonic()
+        while True:
+            states = asked()
+            if len(states) == how_many and not {"queued", "running"} & set(states.values()):
+                return states
+            assert time.monotonic() - began < RUNS_SECONDS, states
+            time.sleep(3)
+
+
+@pytest.fixture
+def operator(address: str) -> Iterator[Operator]:
+    """Somebody at the page of monthly_billing."""
+    switches = ["no-sandbox", "disable-gpu", "disable-dev-shm-usage", "disable-background-networking", "no-first-run"]
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=[f"--{switch}" for switch in switches])
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.set_default_timeout(60_000)
+        page.goto(f"{address}/dags/monthly_billing")
+        page.fill("input[name=username]", airflow_home.USER)
+        page.fill("input[name=password]", airflow_home.password())
+        page.keyboard.press("Enter")
+        page.get_by_role("button", name="Trigger").first.wait_for()
+        yield Operator(page, address)
+        browser.close()
