@@ -27,6 +27,12 @@ def journal() -> ExpectationSuite:
                 "entry_id",
                 "An event nobody posts is missing from the books.",
             ),
+            no_rows(
+                "every entry has a legal entity",
+                "nobodys = 1",
+                "entry_id",
+                "Money on a bank account that no legal entity owns would be in nobody's books.",
+            ),
             no_rows("no debit or credit is negative", "smallest < 0", "entry_id", "A negative debit hides a credit."),
             no_rows(
                 "an entry's lines stand once", "repeated_lines <> 0", "entry_id", "A line that stands twice is booked twice."
@@ -36,28 +42,50 @@ def journal() -> ExpectationSuite:
     )
 
 
+def events() -> ExpectationSuite:
+    """Over what happened beside what is posted: one row per event and currency."""
+    return ExpectationSuite(
+        name="ledger_posting.events",
+        expectations=[
+            no_rows(
+                "every event is posted",
+                "happened_count > posted_count",
+                "event",
+                "An event that is not in the journal is money nobody accounts for.",
+            ),
+            no_rows(
+                "what is posted is what happened",
+                "happened_count = posted_count AND happened_gross IS DISTINCT FROM posted_gross",
+                "event",
+                "An amount has changed on its way into the books.",
+            ),
+            no_rows(
+                "what is posted still stands in its source",
+                "happened_count < posted_count",
+                "event",
+                "A file was replayed after its rows had been posted: the journal keeps them, a person must reverse them.",
+                severity="warning",
+            ),
+        ],
+    )
+
+
 def sub_ledger() -> ExpectationSuite:
-    """Over control accounts beside open items and documents: one row per legal entity and currency."""
+    """Over control accounts beside their open items: one row per control account, legal entity and currency."""
     return ExpectationSuite(
         name="ledger_posting.sub_ledger",
         expectations=[
             no_rows(
-                "receivables = their control account",
-                "items IS DISTINCT FROM control",
-                "legal_entity_id",
-                "What customers owe one by one would not add up to what the books say they owe.",
+                "sub-ledger = control account",
+                "COALESCE(items, 0) <> COALESCE(control, 0)",
+                "ledger_account",
+                "What is owed one by one would not add up to what the books say is owed.",
             ),
             no_rows(
-                "the control account = what was invoiced",
-                "control IS DISTINCT FROM invoiced",
-                "legal_entity_id",
-                "Revenue would be booked that nobody was asked to pay, or the other way round.",
-            ),
-            no_rows(
-                "every document is an open item",
-                "item_count IS DISTINCT FROM invoice_count",
-                "legal_entity_id",
-                "A document without an open item is never collected.",
+                "every open item has a party and a number",
+                "unnamed > 0",
+                "ledger_account",
+                "An item nobody owes, or that nobody can name, is never collected and never paid.",
             ),
         ],
     )

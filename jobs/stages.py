@@ -7,6 +7,7 @@ tests/ and as the task group of its DAG; stages never import each other and meet
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -17,14 +18,24 @@ class Stage:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     gates: tuple[str, ...]  # functions of expectations/<name>.py
+    grain: Literal["month", "day", "hour"] | None = (
+        "month"  # what its runs are named after: month, day, hour; None takes any
+    )
+    lanes: tuple[str, ...] = ("main",)  # parts that are run, judged and published one without the other
+    in_turn: bool = False  # its runs go on from each other, so two of one tenant never publish side by side
 
 
 INGESTION = Stage(
     name="ingestion",
     inputs=(),
-    outputs=("raw.landed_files", "raw.quarantine", "raw.accounts", "raw.prices", "raw.usage", "billing.waiting"),
+    outputs=(
+        "raw.landed_files", "raw.quarantine", "raw.accounts", "raw.prices", "raw.usage", "billing.waiting",
+        "raw.vendors", "raw.purchase_orders", "raw.payables", "raw.bank_transactions", "raw.open_items", "raw.disputes",
+        "raw.promises", "raw.exemptions",
+    ),
     gates=("files", "usage"),
-)
+    grain=None,
+)  # fmt: skip
 BILLING_AGGREGATION = Stage(
     name="billing_aggregation",
     inputs=("raw.landed_files", "raw.accounts", "raw.prices", "raw.usage"),
@@ -37,14 +48,70 @@ INVOICE_GENERATION = Stage(
     outputs=("invoicing.invoices", "invoicing.invoice_lines", "invoicing.invoice_taxes", "invoicing.number_register"),
     gates=("invoices", "lines"),
 )
+PAYABLE_VALIDATION = Stage(
+    name="payable_validation",
+    inputs=("raw.landed_files", "raw.payables", "raw.vendors", "raw.purchase_orders", "payables.decisions"),
+    outputs=("payables.decisions", "payables.reasons"),
+    gates=("decisions", "conservation"),
+    grain="hour",
+    in_turn=True,
+)
+PAYMENT_PLANNING = Stage(
+    name="payment_planning",
+    inputs=("raw.landed_files", "raw.vendors", "payables.decisions", "payables.payment_instructions"),
+    outputs=("payables.payment_batches", "payables.payment_instructions"),
+    gates=("batches", "instructions"),
+    grain="hour",
+    in_turn=True,
+)
+CASH_MATCHING = Stage(
+    name="cash_matching",
+    inputs=(
+        "raw.landed_files",
+        "raw.bank_transactions",
+        "raw.accounts",
+        "raw.open_items",
+        "ledger.open_items",
+        "cash.applications",
+    ),
+    outputs=("cash.applications", "cash.unapplied", "cash.suggestions"),
+    gates=("conservation", "applications"),
+    grain="day",
+    in_turn=True,
+)
+SUSPENSION_SELECTION = Stage(
+    name="suspension_selection",
+    inputs=(
+        "raw.landed_files", "raw.accounts", "raw.open_items", "raw.disputes", "raw.promises", "raw.exemptions", "ledger.open_items",
+        "cash.applications", "cash.unapplied", "cash.suggestions", "suspension.account_states",
+    ),
+    outputs=("suspension.candidates", "suspension.account_states"),
+    gates=("candidates", "share"),
+    grain="day",
+    in_turn=True,
+)  # fmt: skip
 LEDGER_POSTING = Stage(
     name="ledger_posting",
-    inputs=("invoicing.invoices", "invoicing.invoice_taxes"),
+    inputs=(
+        "raw.landed_files", "raw.accounts", "raw.open_items", "raw.bank_transactions", "invoicing.invoices", "payables.decisions",
+        "payables.payment_instructions", "cash.applications", "ledger.journal_lines", "ledger.open_items",
+    ),
     outputs=("ledger.journal_lines", "ledger.open_items", "ledger.trial_balance"),
-    gates=("journal", "sub_ledger"),
-)
+    gates=("journal", "events", "sub_ledger"),
+    in_turn=True,
+    lanes=("main", "receipts"),  # money that came in is posted whether or not it can be matched
+)  # fmt: skip
 
-STAGES: tuple[Stage, ...] = (INGESTION, BILLING_AGGREGATION, INVOICE_GENERATION, LEDGER_POSTING)
+STAGES: tuple[Stage, ...] = (
+    INGESTION,
+    BILLING_AGGREGATION,
+    INVOICE_GENERATION,
+    PAYABLE_VALIDATION,
+    PAYMENT_PLANNING,
+    CASH_MATCHING,
+    LEDGER_POSTING,
+    SUSPENSION_SELECTION,
+)
 BY_NAME: dict[str, Stage] = {stage.name: stage for stage in STAGES}
 WRITER_OF: dict[str, str] = {table: stage.name for stage in STAGES for table in stage.outputs}
 

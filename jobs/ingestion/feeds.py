@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from pyspark.sql import types as T
 
 from jobs.ingestion import tables
 from jobs.ledger.tenants import Feed
 from jobs.runtime.tables import Table
+
+ALWAYS = {"valid_from": "1970-01-01"}  # a fact that does not say since when has always held
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,8 @@ class FeedType:
     required: tuple[str, ...]
     key: tuple[str, ...]  # names a record within its tenant
     may_be_identified_by_content: bool = False  # the key may be left out; equal rows then count as the mapping says
+    defaults: Mapping[str, str] = field(default_factory=dict)  # of columns that a mapping leaves out
+    month_of: str | None = None  # the column whose month a row belongs to; None for facts that belong to no month
 
     @property
     def columns(self) -> tuple[T.StructField, ...]:
@@ -32,7 +37,11 @@ FEEDS: dict[str, FeedType] = {
     feed.name: feed
     for feed in (
         FeedType(
-            "accounts", tables.ACCOUNTS, ("account_id", "legal_name", "country", "currency"), ("account_id", "valid_from")
+            "accounts",
+            tables.ACCOUNTS,
+            ("account_id", "legal_name", "country", "currency"),
+            ("account_id", "valid_from"),
+            defaults=ALWAYS,
         ),
         FeedType(
             "prices",
@@ -46,6 +55,62 @@ FEEDS: dict[str, FeedType] = {
             ("record_id", "account_id", "product_id", "usage_start", "quantity"),
             ("record_id",),
             may_be_identified_by_content=True,
+            defaults={"revision": "0", "withdrawn": "false"},
+            month_of="usage_start",
+        ),
+        FeedType(
+            "vendors", tables.VENDORS, ("vendor_id", "legal_name", "country"), ("vendor_id", "valid_from"), defaults=ALWAYS
+        ),
+        FeedType(
+            "purchase_orders",
+            tables.PURCHASE_ORDERS,
+            ("po_number", "line_no", "vendor_id", "quantity", "unit_price", "currency"),
+            ("po_number", "line_no"),
+        ),
+        FeedType(
+            "payables",
+            tables.PAYABLES,
+            ("received_at",),  # what else an invoice lacks is for the rules to say, so that it is held or rejected by name
+            ("record_id",),
+            may_be_identified_by_content=True,
+            defaults={"document_type": "invoice"},
+            month_of="received_at",
+        ),
+        FeedType(
+            "bank_transactions",
+            tables.BANK_TRANSACTIONS,
+            ("transaction_id", "bank_account", "booking_date", "amount", "currency"),
+            ("transaction_id", "bank_account"),
+            month_of="booking_date",
+        ),
+        FeedType(
+            "open_items",
+            tables.RECEIVABLES,
+            ("document_id", "account_id", "document_date", "due_date", "currency", "original_amount", "open_amount"),
+            ("document_id",),
+            defaults={"document_type": "invoice"},
+            month_of="document_date",
+        ),
+        FeedType(
+            "disputes",
+            tables.DISPUTES,
+            ("document_id", "account_id", "valid_from"),
+            ("document_id", "valid_from"),
+            defaults=ALWAYS,
+        ),
+        FeedType(
+            "promises",
+            tables.PROMISES,
+            ("account_id", "promise_date"),
+            ("account_id", "promise_date", "valid_from"),
+            defaults=ALWAYS,
+        ),
+        FeedType(
+            "exemptions",
+            tables.EXEMPTIONS,
+            ("account_id", "kind", "valid_from"),
+            ("account_id", "kind", "valid_from"),
+            defaults=ALWAYS,
         ),
     )
 }

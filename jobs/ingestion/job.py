@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import fields
+from dataclasses import dataclass, fields
+from functools import reduce
 from itertools import groupby
 
 from pyspark.sql import DataFrame
@@ -13,7 +14,8 @@ from jobs.ingestion import decode, files, transforms
 from jobs.ingestion.feeds import FEEDS, FeedType
 from jobs.ingestion.files import LANDED, Delivered, LandingFile
 from jobs.ingestion.settings import settings
-from jobs.ingestion.tables import LANDED_FILES, USAGE, WAITING
+from jobs.ingestion.tables import LANDED_FILES, QUARANTINE, USAGE, WAITING
+from jobs.ingestion.transforms import ACCEPTED, DUPLICATE, QUARANTINED
 from jobs.ledger.facts import standing
 from jobs.ledger.periods import Period
 from jobs.ledger.tenants import Tenant, chosen, tenants
@@ -47,56 +49,83 @@ def write(house: House) -> Written:
     mine = {name: tenant for name, tenant in tenants().items() if name in house.run.tenants}
     found = _arrivals(house.snapshot, mine, house.run.parameters.get("replay"))
     staged: dict[str, str] = {}
-    quarantined: list[DataFrame] = []
-    accounts_of_files: dict[str, dict[str, object]] = {file.landing_id: {} for file in found}
+    judged: list[_Judged] = []
     for feed in FEEDS.values():
         landed = [file for file in found if file.feed == feed.name and file.status == LANDED]
         if landed:
-            quarantined.append(_land(house, feed, landed, mine, staged, accounts_of_files))
-    if quarantined:
-        every = quarantined[0]
-        for more in quarantined[1:]:
-            every = every.unionByName(more)
-        staged["raw.quarantine"] = house.stage(every, "raw.quarantine")
-    told = [_account_of(file, accounts_of_files[file.landing_id], house.run.publication_id) for file in found]
-    staged["raw.landed_files"] = house.stage(house.spark.createDataFrame(told, LANDED_FILES.schema), "raw.landed_files")
+            judged.append(_judged(house, feed, landed, mine))
+            staged[feed.table.name] = house.stage(judged[-1].verdicts.where(F.col("verdict") == ACCEPTED), feed.table.name)
+            say(f"{feed.name}: {len(landed)} files written")
+    if USAGE.name in staged and (late := _frozen_months(house)) is not None:
+        staged[WAITING.name] = house.stage(transforms.waiting(house.staged(USAGE.name), late), WAITING.name)
+    counted: dict[str, dict[str, object]] = {file.landing_id: {} for file in found}
+    if judged:
+        staged[QUARANTINE.name] = house.stage(reduce(DataFrame.unionByName, map(_quarantined, judged)), QUARANTINE.name)
+        say("the rest is quarantined, now counting")
+        _count(house, judged, counted)
+    told = [_account_of(file, counted[file.landing_id], house.run.publication_id) for file in found]
+    staged[LANDED_FILES.name] = house.stage(house.spark.createDataFrame(told, LANDED_FILES.schema), LANDED_FILES.name)
     return Written(staged, _found_units(house.snapshot, staged, found, _months_left_behind(house, found)))
 
 
-def _land(
-    house: House,
-    feed: FeedType,
-    landed: list[LandingFile],
-    mine: dict[str, Tenant],
-    staged: dict[str, str],
-    accounts_of_files: dict[str, dict[str, object]],
-) -> DataFrame:
-    """Stage the accepted rows of one feed; fills in its files' counts and returns its quarantined rows."""
-    totals = max(len(file.mapping.control_totals) for file in landed)
-    rows = _canonical(house, feed, landed, mine, totals)
-    existing = standing(house.read_all_months(feed.table.name), house.read_all_months("raw.landed_files"))
+@dataclass(frozen=True)
+class _Judged:
+    """The files of one feed, their canonical rows, and what is to become of them."""
+
+    feed: FeedType
+    landed: list[LandingFile]
+    rows: DataFrame
+    repeated: DataFrame  # kept in memory
+    verdicts: DataFrame
+
+
+def _judged(house: House, feed: FeedType, landed: list[LandingFile], mine: dict[str, Tenant]) -> _Judged:
+    """Every row of one feed's files with its verdict. Repetitions are found first, so that the rest is one pass."""
+    rows = _canonical(house, feed, landed, mine, _totals(landed))
+    existing = standing(house.read_all_months(feed.table.name), house.read_all_months(LANDED_FILES.name))
     replaced = [file.replaces for file in landed if file.replaces]
     if replaced:
         existing = existing.where(~F.col("landing_id").isin(*replaced))
-    doubtful = transforms.suspects(rows, existing, feed).persist()
     order = house.spark.createDataFrame(
         [(file.landing_id, at) for at, file in enumerate(landed)], "landing_id string, file_order int"
     )
-    verdicts = transforms.with_verdicts(rows, existing, doubtful, feed, order)
-    accepted = verdicts.where(F.col("verdict") == transforms.ACCEPTED)
-    staged[feed.table.name] = house.stage(accepted, feed.table.name)
-    say(f"{feed.name}: {len(landed)} files written, now counting")
-    for row in transforms.verdict_counts(verdicts).collect():
-        accounts_of_files[row["landing_id"]] |= row.asDict()
-    names = {file.landing_id: file.mapping.control_totals for file in landed}
-    for row in transforms.read_counts(rows, totals).collect():
-        sums = {name: row[f"total_{at}"] for at, name in enumerate(names[row["landing_id"]])}
-        accounts_of_files[row["landing_id"]] |= {"rows_read": row["rows_read"], "control_totals": sums}
-    if feed.name == "usage" and (late := _frozen_months(house)) is not None:
-        staged[WAITING.name] = house.stage(transforms.waiting(house.staged(feed.table.name), late), WAITING.name)
-    return verdicts.where(F.col("verdict") == transforms.QUARANTINED).select(
-        "tenant_id", F.lit(feed.name).alias("feed"), "landing_id", "row_number", "reasons", "source_row"
+    doubtful = transforms.suspects(rows, existing, feed).persist()
+    doubtful.count()  # so that Spark knows how few they are before it plans to join them
+    repeated = transforms.repetitions(rows, existing, doubtful, feed, order).persist()
+    repeated.count()
+    doubtful.unpersist()
+    return _Judged(feed, landed, rows, repeated, transforms.with_verdicts(rows, repeated, feed))
+
+
+def _totals(landed: list[LandingFile]) -> int:
+    """How many control totals the files' mappings name at most."""
+    return max(len(file.mapping.control_totals) for file in landed)
+
+
+def _quarantined(judged: _Judged) -> DataFrame:
+    return judged.verdicts.where(F.col("verdict") == QUARANTINED).select(
+        "tenant_id", F.lit(judged.feed.name).alias("feed"), "landing_id", "row_number", "reasons", "source_row"
     )
+
+
+def _count(house: House, judged: list[_Judged], counted: dict[str, dict[str, object]]) -> None:
+    """Per landing: what was read, counted in the source; what became of it, counted in what was staged (law 2)."""
+    for one in judged:
+        names = {file.landing_id: file.mapping.control_totals for file in one.landed}
+        for row in transforms.read_counts(one.rows, _totals(one.landed)).collect():
+            sums = {name: row[f"total_{at}"] for at, name in enumerate(names[row["landing_id"]])}
+            counted[row["landing_id"]] |= {"rows_read": row["rows_read"], "control_totals": sums}
+    accepted = [house.staged(one.feed.table.name).select("landing_id") for one in judged]
+    duplicates = [one.repeated.where(F.col("told") == DUPLICATE).select("landing_id") for one in judged]
+    for column, parts in (
+        ("rows_accepted", accepted),
+        ("rows_quarantined", [house.staged(QUARANTINE.name).select("landing_id")]),
+        ("rows_duplicate", duplicates),
+    ):
+        for row in reduce(DataFrame.unionByName, parts).groupBy("landing_id").count().collect():
+            counted[row["landing_id"]][column] = row["count"]
+    for one in judged:
+        one.repeated.unpersist()
 
 
 def _canonical(house: House, feed: FeedType, landed: list[LandingFile], mine: dict[str, Tenant], totals: int) -> DataFrame:
@@ -170,24 +199,26 @@ def _account_of(file: LandingFile, counted: dict[str, object], publication_id: s
     return tuple(values[field.name] for field in LANDED_FILES.schema.fields)
 
 
-def _months_left_behind(house: House, found: Iterable[LandingFile]) -> set[tuple[str, str]]:
-    """The months of usage that a replayed file had rows in: they lose them, whether the replay brings new ones or not."""
-    replaced = [file.replaces for file in found if file.replaces and file.feed == "usage"]
-    if not replaced:
-        return set()
-    rows = house.read_all_months(USAGE.name).where(F.col("landing_id").isin(*replaced))
-    return {(row["tenant_id"], str(row["period"])[:7]) for row in rows.select("tenant_id", "period").distinct().collect()}
+def _months_left_behind(house: House, found: Iterable[LandingFile]) -> dict[str, set[tuple[str, str]]]:
+    """By feed, the months a replayed file had rows in: they lose them, whether the replay brings new ones or not."""
+    left: dict[str, set[tuple[str, str]]] = {}
+    for feed in (feed for feed in FEEDS.values() if feed.month_of):
+        if replaced := [file.replaces for file in found if file.replaces and file.feed == feed.name]:
+            rows = house.read_all_months(feed.table.name).where(F.col("landing_id").isin(*replaced))
+            months = rows.select("tenant_id", "period").distinct().collect()
+            left[feed.name] = {(row["tenant_id"], str(row["period"])[:7]) for row in months}
+    return left
 
 
 def _found_units(
-    snapshot: Snapshot, staged: dict[str, str], found: Iterable[LandingFile], left_behind: set[tuple[str, str]]
+    snapshot: Snapshot, staged: dict[str, str], found: Iterable[LandingFile], left_behind: dict[str, set[tuple[str, str]]]
 ) -> list[Planned]:
     """The months, and the tables without months, that landed files have added to."""
     planned = []
     for feed in FEEDS.values():
         if feed.table.name not in staged:
             continue
-        touched = set(left_behind) if feed.name == "usage" else set()
+        touched = set(left_behind.get(feed.name, ()))
         for file in delta_log.staged_files(staged[feed.table.name]):
             touched.add((file.unit["tenant_id"], file.unit["period"][:7] if "period" in file.unit else "all"))
         for tenant, month in sorted(touched):

@@ -149,3 +149,190 @@ WAITING = Table(  # one row per usage record that came after its month was invoi
     ),
     kind="issued",
 )
+
+VENDORS = Table(  # one row per source record; the current one has the latest valid_from
+    "raw.vendors",
+    T.StructType(
+        [
+            TENANT,
+            optional("vendor_id", T.StringType()),
+            optional("legal_name", T.StringType()),
+            optional("country", T.StringType()),
+            optional("tax_id", T.StringType()),
+            optional("iban", T.StringType()),
+            optional("iban_changed_at", T.DateType()),
+            optional("status", T.StringType()),  # active | blocked
+            optional("payment_method", T.StringType()),
+            optional("terms", T.StringType()),
+            optional("valid_from", T.DateType()),
+            *SOURCE,
+            PUBLICATION,
+        ]
+    ),
+    kind="issued",
+    unit=("tenant_id",),
+    order=("vendor_id",),
+    personal=("legal_name", "tax_id", "iban"),
+)
+
+PURCHASE_ORDERS = Table(  # one row per purchase order line
+    "raw.purchase_orders",
+    T.StructType(
+        [
+            TENANT,
+            optional("po_number", T.StringType()),
+            optional("line_no", T.IntegerType()),
+            optional("vendor_id", T.StringType()),
+            optional("quantity", QUANTITY),
+            optional("unit_price", QUANTITY),
+            optional("currency", CURRENCY),
+            *SOURCE,
+            PUBLICATION,
+        ]
+    ),
+    kind="issued",
+    unit=("tenant_id",),
+    order=("po_number",),
+)
+
+PAYABLES = Table(  # one row per source record; records of one payable_id are lines of one vendor invoice
+    "raw.payables",
+    T.StructType(
+        [
+            TENANT,
+            PERIOD,  # the month it was received in
+            optional("record_id", T.StringType()),
+            optional("payable_id", T.StringType()),  # null: the record is a whole invoice
+            optional("invoice_number", T.StringType()),
+            optional("vendor_id", T.StringType()),
+            optional("business_line", T.StringType()),
+            optional("country", T.StringType()),
+            optional("invoice_date", T.DateType()),
+            optional("received_at", T.TimestampType()),
+            optional("currency", CURRENCY),
+            optional("gross_amount", QUANTITY),
+            optional("net_amount", QUANTITY),
+            optional("tax_amount", QUANTITY),
+            optional("po_number", T.StringType()),
+            optional("terms", T.StringType()),
+            optional("due_date", T.DateType()),
+            optional("iban", T.StringType()),
+            optional("vendor_tax_id", T.StringType()),
+            optional("lines", T.StringType()),  # JSON
+            optional("document_type", T.StringType()),  # invoice | credit_note
+            *SOURCE,
+            PUBLICATION,
+        ]
+    ),
+    kind="issued",
+    order=("vendor_id", "invoice_number"),
+    personal=("iban", "vendor_tax_id"),
+)
+
+BANK_TRANSACTIONS = Table(  # one row per statement line; money that came in is positive
+    "raw.bank_transactions",
+    T.StructType(
+        [
+            TENANT,
+            PERIOD,  # the month it was booked in
+            optional("transaction_id", T.StringType()),
+            optional("statement_id", T.StringType()),
+            optional("bank_account", T.StringType()),
+            optional("booking_date", T.DateType()),
+            optional("value_date", T.DateType()),
+            optional("amount", QUANTITY),
+            optional("currency", CURRENCY),
+            optional("counterparty_name", T.StringType()),
+            optional("counterparty_iban", T.StringType()),
+            optional("reference", T.StringType()),
+            optional("remittance_text", T.StringType()),
+            optional("bank_code", T.StringType()),
+            optional("end_to_end_id", T.StringType()),
+            *SOURCE,
+            PUBLICATION,
+        ]
+    ),
+    kind="issued",
+    order=("transaction_id",),
+    personal=("counterparty_name", "counterparty_iban", "reference", "remittance_text"),
+)
+
+RECEIVABLES = Table(  # one row per receivable of another system; raw, where ledger.open_items is the house's own
+    "raw.open_items",
+    T.StructType(
+        [
+            TENANT,
+            PERIOD,  # the month of its document
+            optional("document_id", T.StringType()),
+            optional("account_id", T.StringType()),
+            optional("document_type", T.StringType()),
+            optional("document_date", T.DateType()),
+            optional("due_date", T.DateType()),
+            optional("currency", CURRENCY),
+            optional("original_amount", QUANTITY),
+            optional("open_amount", QUANTITY),
+            optional("legal_name", T.StringType()),
+            optional("references", T.StringType()),  # JSON list, or references separated by blanks
+            optional("disputed", T.BooleanType()),
+            optional("promise_date", T.DateType()),
+            *SOURCE,
+            PUBLICATION,
+        ]
+    ),
+    kind="issued",
+    order=("account_id", "document_id"),
+    personal=("legal_name",),
+)
+
+DISPUTES = Table(  # one row per dispute of a document, from the day it is raised to the day it is settled
+    "raw.disputes",
+    T.StructType(
+        [
+            TENANT,
+            optional("document_id", T.StringType()),
+            optional("account_id", T.StringType()),
+            optional("valid_from", T.DateType()),
+            optional("valid_to", T.DateType()),  # the first day it no longer holds
+            optional("reason", T.StringType()),
+            *SOURCE,
+            PUBLICATION,
+        ]
+    ),
+    kind="issued",
+    unit=("tenant_id",),
+)
+
+PROMISES = Table(  # one row per promise to pay a document, or all of an account's where it names none
+    "raw.promises",
+    T.StructType(
+        [
+            TENANT,
+            optional("account_id", T.StringType()),
+            optional("document_id", T.StringType()),
+            optional("valid_from", T.DateType()),  # the day it was made
+            optional("promise_date", T.DateType()),
+            *SOURCE,
+            PUBLICATION,
+        ]
+    ),
+    kind="issued",
+    unit=("tenant_id",),
+)
+
+EXEMPTIONS = Table(  # one row per exemption of an account: from suspension (dunning) or from tax
+    "raw.exemptions",
+    T.StructType(
+        [
+            TENANT,
+            optional("account_id", T.StringType()),
+            optional("kind", T.StringType()),  # dunning | tax
+            optional("valid_from", T.DateType()),
+            optional("valid_to", T.DateType()),  # the first day it no longer holds
+            optional("reason", T.StringType()),
+            *SOURCE,
+            PUBLICATION,
+        ]
+    ),
+    kind="issued",
+    unit=("tenant_id",),
+)

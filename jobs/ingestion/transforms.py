@@ -14,14 +14,22 @@ from jobs.ingestion.files import columns_of
 from jobs.ingestion.settings import Settings
 from jobs.ledger.columns import QUANTITY
 from jobs.ledger.identity import natural_id
+from jobs.ledger.money import in_minor_units
 from jobs.ledger.tenants import Column as Rule
 from jobs.ledger.tenants import Mapping
 
 ACCEPTED, QUARANTINED, DUPLICATE = "accepted", "quarantined", "duplicate"
-DEFAULT_VALID_FROM = "1970-01-01"
 CURRENCY = "^[A-Z]{3}$"
 COUNTRY = "^[A-Z]{2}$"
 MODELS = ("per_unit", "price_on_record")
+MONEY = {
+    "bank_transactions": ("amount",),
+    "open_items": ("original_amount", "open_amount"),
+}  # feed -> amounts that are posted
+
+
+def _no_reasons() -> Column:
+    return F.array().cast("array<string>")
 
 
 def canonical(
@@ -31,17 +39,15 @@ def canonical(
 
     rows: as decode.decoded returns them. timezone: in which the tenant's months are billed. totals: how many control totals
     the result has room for; the mapping's own come first, the rest is null.
-    Returns tenant_id, landing_id, row_number, the feed's canonical columns (null where unusable), for usage also period,
-    reasons (all of them, empty for a good row), source_row (JSON without personal columns) and total_<n> (decimal).
+    Returns tenant_id, landing_id, row_number, the feed's canonical columns (null where unusable), the month it belongs to
+    (period) where the feed has months, reasons (all of them, empty for a good row), source_row (JSON without personal columns)
+    and total_<n> (decimal).
     Nothing is dropped: every source row comes back once.
     """
     texts = {field.name: _text(mapping.columns.get(field.name), mapping) for field in feed.columns}
-    if "valid_from" in texts and "valid_from" not in mapping.columns and feed.name == "accounts":
-        texts["valid_from"] = F.lit(DEFAULT_VALID_FROM)
-    if "revision" in texts and "revision" not in mapping.columns:
-        texts["revision"] = F.lit("0")
-    if "withdrawn" in texts and "withdrawn" not in mapping.columns:
-        texts["withdrawn"] = F.lit("false")
+    for name, value in feed.defaults.items():
+        if name not in mapping.columns:
+            texts[name] = F.lit(value)
     staged = rows.select(
         "tenant_id", "landing_id", "row_number", MALFORMED,
         *(text.alias(f"text_{name}") for name, text in texts.items()),
@@ -57,14 +63,24 @@ def canonical(
         *(_reasons(field, feed, mapping, field.name in exact) for field in feed.columns),
         *_domain_reasons(feed, settings),
     ]
+    found = F.when(
+        F.coalesce(*reasons).isNotNull(), F.array_compact(F.array(*reasons))
+    )  # the array is made for bad rows only
     judged = typed.withColumn(
         "reasons",
-        F.when(F.col(MALFORMED).isNotNull(), F.array(F.col(MALFORMED))).otherwise(F.array_compact(F.array(*reasons))),
+        F.when(F.col(MALFORMED).isNotNull(), F.array(F.col(MALFORMED))).otherwise(F.coalesce(found, _no_reasons())),
     )
-    if feed.name == "usage":
-        local = F.from_utc_timestamp("usage_start", timezone) if timezone != "UTC" else F.col("usage_start")
-        judged = judged.withColumn("period", F.trunc(F.to_date(local), "month"))
+    if feed.month_of is not None:
+        judged = judged.withColumn("period", F.trunc(_local_day(feed, timezone), "month"))
     return judged.drop(MALFORMED, *(f"text_{name}" for name in texts))
+
+
+def _local_day(feed: FeedType, timezone: str) -> Column:
+    """The day that decides the month of a row, as the tenant's clocks show it."""
+    moment = F.col(str(feed.month_of))
+    if feed.table.schema[str(feed.month_of)].dataType == T.DateType():
+        return moment
+    return F.to_date(F.from_utc_timestamp(moment, timezone) if timezone != "UTC" else moment)
 
 
 def _total(mapping: Mapping, at: int) -> Column:
@@ -177,6 +193,8 @@ def _domain_reasons(feed: FeedType, settings: Settings) -> list[Column]:
             F.when(backwards, F.lit("usage_end: before usage_start")),
             F.when(unpriced, F.lit("currency: missing beside a unit_price")),
         ]
+    if feed.name in MONEY:
+        return [_unpayable(name) for name in MONEY[feed.name]]
     if feed.name == "prices":
         known = F.col("model").isin(*MODELS)
         unit_price = F.expr("try_cast(get_json_object(parameters, '$.unit_price') AS DECIMAL(38,21))")
@@ -186,6 +204,14 @@ def _domain_reasons(feed: FeedType, settings: Settings) -> list[Column]:
             F.when(F.col("valid_to") <= F.col("valid_from"), F.lit("valid_to: not after valid_from")),
         ]
     return []
+
+
+def _unpayable(name: str) -> Column:
+    """Money that was moved or is owed has no more decimals than its currency, and fits into the journal."""
+    amount, currency = F.col(name), F.col("currency")
+    finer = amount != in_minor_units(amount, currency)
+    large = F.abs(amount) >= F.lit(10**15).cast(QUANTITY.simpleString())
+    return F.when(finer, F.lit(f"{name}: more decimals than its currency has")).when(large, F.lit(f"{name}: too large"))
 
 
 def _content(feed: FeedType, without: Sequence[str] = ()) -> Column:
@@ -207,16 +233,19 @@ def _identified_by_content(typed: DataFrame, feed: FeedType, mapping: Mapping) -
 
 
 def suspects(new: DataFrame, existing: DataFrame, feed: FeedType) -> DataFrame:
-    """The keys that occur more than once among acceptable new rows, or in earlier runs already. One row per key."""
+    """The keys that occur more than once among new rows, or in earlier runs already. One row per key.
+
+    Unusable rows are counted in: leaving them out would mean judging every row before its key is looked at.
+    """
     key = ["tenant_id", *feed.key]
-    good = new.where(F.size("reasons") == 0).select(*key)
-    repeated = good.groupBy(*key).agg(F.count(F.lit(1)).alias("times")).where(F.col("times") > 1).select(*key)
-    again = good.join(existing.select(*key), on=key, how="left_semi")
+    keys = new.select(*key)
+    repeated = keys.groupBy(*key).agg(F.count(F.lit(1)).alias("times")).where(F.col("times") > 1).select(*key)
+    again = keys.join(existing.select(*key), on=key, how="left_semi")
     return repeated.unionByName(again).distinct()
 
 
-def with_verdicts(new: DataFrame, existing: DataFrame, doubtful: DataFrame, feed: FeedType, order: DataFrame) -> DataFrame:
-    """Tell accepted rows, quarantined rows and exact duplicates apart, in a column `verdict`.
+def repetitions(new: DataFrame, existing: DataFrame, doubtful: DataFrame, feed: FeedType, order: DataFrame) -> DataFrame:
+    """Of the usable new rows those that do not count: tenant_id, landing_id, row_number, told (duplicate | quarantined).
 
     new: canonical rows. existing: accepted rows of the same feed, from earlier runs. doubtful: as suspects() returns them.
     order: landing_id, file_order. A record counts once: a row equal to one before it is a duplicate; a row that says
@@ -224,41 +253,37 @@ def with_verdicts(new: DataFrame, existing: DataFrame, doubtful: DataFrame, feed
     Only doubtful keys are compared; on clean data nothing wide is shuffled.
     """
     key = ["tenant_id", *feed.key]
-    good = new.where(F.size("reasons") == 0)
-    bad = new.where(F.size("reasons") > 0).select("*", F.lit(QUARANTINED).alias("verdict"))
-    clean = good.join(doubtful, on=key, how="left_anti").select("*", F.lit(ACCEPTED).alias("verdict"))
 
     def compared(rows: DataFrame) -> DataFrame:
         revision = F.col("revision") if "revision" in rows.columns else F.lit(0)
-        return rows.select(
-            *key,
-            "landing_id",
-            "row_number",
-            "file_order",
-            revision.alias("revision_compared"),
-            _content(feed).alias("content"),
-        )
+        place = ("landing_id", "row_number", "file_order")
+        return rows.select(*key, *place, revision.alias("revision_compared"), _content(feed).alias("content"))
 
-    doubted = good.join(doubtful, on=key, how="left_semi").join(F.broadcast(order), on="landing_id", how="inner")
+    doubted = new.join(doubtful, on=key, how="left_semi").where(F.size("reasons") == 0)
     earlier = existing.join(doubtful, on=key, how="left_semi").withColumn("file_order", F.lit(-1))
     turn = Window.partitionBy(*key).orderBy("file_order", "landing_id", "row_number")
     same = Window.partitionBy(*key, "content").orderBy("file_order", "landing_id", "row_number")
     highest = F.max("revision_compared").over(turn.rowsBetween(Window.unboundedPreceding, -1))
-    verdict = (
-        F.when(F.row_number().over(same) > 1, DUPLICATE)
-        .when(F.col("revision_compared") <= highest, QUARANTINED)
-        .otherwise(ACCEPTED)
-    )
-    told = (
-        compared(doubted)
+    told = F.when(F.row_number().over(same) > 1, DUPLICATE).when(F.col("revision_compared") <= highest, QUARANTINED)
+    return (
+        compared(doubted.join(F.broadcast(order), on="landing_id", how="inner"))
         .unionByName(compared(earlier))
-        .select("*", verdict.alias("verdict"))
-        .where(F.col("file_order") >= 0)
-    ).select("tenant_id", "landing_id", "row_number", "verdict")
-    settled = doubted.drop("file_order").join(told, on=["tenant_id", "landing_id", "row_number"], how="inner")
+        .select("tenant_id", "landing_id", "row_number", "file_order", told.alias("told"))
+        .where((F.col("file_order") >= 0) & F.col("told").isNotNull())
+        .drop("file_order")
+    )
+
+
+def with_verdicts(new: DataFrame, repeated: DataFrame, feed: FeedType) -> DataFrame:
+    """Tell accepted rows, quarantined rows and exact duplicates apart, in a column `verdict`; a conflict becomes a reason.
+
+    new: canonical rows. repeated: as repetitions() returns them.
+    """
+    joined = new.join(repeated, on=["tenant_id", "landing_id", "row_number"], how="left")
     conflict = F.array(F.lit(f"{feed.key[0]}: landed before with other content, and the revision is not higher"))
-    settled = settled.withColumn("reasons", F.when(F.col("verdict") == QUARANTINED, conflict).otherwise(F.col("reasons")))
-    return clean.unionByName(settled).unionByName(bad)
+    verdict = F.when(F.size("reasons") > 0, QUARANTINED).otherwise(F.coalesce("told", F.lit(ACCEPTED)))
+    reasons = F.when(F.col("told") == QUARANTINED, conflict).otherwise(F.col("reasons"))
+    return joined.withColumns({"verdict": verdict, "reasons": reasons}).drop("told")
 
 
 def _source_row(rows: DataFrame, feed: FeedType, mapping: Mapping) -> Column:
@@ -282,13 +307,6 @@ def read_counts(rows: DataFrame, totals: int) -> DataFrame:
     """Per landing: records read, and the exact sum of each control column over all of them, good or bad."""
     sums = [F.sum(f"total_{at}").cast(QUANTITY).alias(f"total_{at}") for at in range(totals)]
     return rows.groupBy("landing_id").agg(F.count(F.lit(1)).alias("rows_read"), *sums)
-
-
-def verdict_counts(verdicts: DataFrame) -> DataFrame:
-    """Per landing: rows_accepted, rows_quarantined, rows_duplicate. The gate holds them against what was read and what was staged."""
-    told = ((ACCEPTED, "rows_accepted"), (QUARANTINED, "rows_quarantined"), (DUPLICATE, "rows_duplicate"))
-    sums = [F.sum(F.when(F.col("verdict") == verdict, 1).otherwise(0)).alias(name) for verdict, name in told]
-    return verdicts.groupBy("landing_id").agg(*sums)
 
 
 def waiting(accepted: DataFrame, frozen: DataFrame) -> DataFrame:

@@ -28,6 +28,12 @@ def rounded(amount: Column, currency: Column, rounding: Rounding) -> Column:
     return F.when(currency.isin(*NO_MINOR_UNITS), whole).when(currency.isin(*THREE_MINOR_UNITS), mills).otherwise(cents)
 
 
+def in_minor_units(amount: Column, currency: Column) -> Column:
+    """An amount of any size with the decimals of its currency, half away from zero, in its own type."""
+    whole, cents, mills = (F.round(amount, places) for places in (0, 2, 3))
+    return F.when(currency.isin(*NO_MINOR_UNITS), whole).when(currency.isin(*THREE_MINOR_UNITS), mills).otherwise(cents)
+
+
 def exact_product(quantity: Column, unit_price: Column) -> Column:
     """quantity x unit_price as RATED, for operands of up to 21 decimals each.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, Field, model_validator
@@ -11,7 +11,18 @@ from pydantic import AfterValidator, Field, model_validator
 from jobs.runtime.config import Strict, load_all, nearest
 from jobs.runtime.errors import CallError, ConfigError
 
-Feed = Literal["accounts", "prices", "usage"]
+Feed = Literal[
+    "accounts", "prices", "usage", "vendors", "purchase_orders", "payables", "bank_transactions", "open_items", "disputes",
+    "promises", "exemptions",
+]  # fmt: skip
+
+# What a bank statement in a camt format says: columns of feed bank_transactions and of the source alike.
+CAMT_COLUMNS = (
+    "transaction_id", "statement_id", "bank_account", "booking_date", "value_date", "amount", "currency",
+    "counterparty_name", "counterparty_iban", "reference", "remittance_text", "bank_code", "end_to_end_id",
+)  # fmt: skip
+
+BusinessLine = Literal["cloud", "retail", "media", "logistics", "utilities", "public"]
 
 
 def _timezone(name: str) -> str:
@@ -54,7 +65,7 @@ class Column(Strict):
 class Mapping(Strict):
     """How a feed of one tenant is read."""
 
-    format: Literal["csv", "jsonl", "parquet"] = "csv"
+    format: Literal["csv", "jsonl", "parquet", "camt"] = "csv"  # camt: ISO 20022 statements, which name their columns
     encoding: Encoding = "utf-8"
     delimiter: str = Field(default=",", min_length=1, max_length=1)
     quote: str = Field(default='"', min_length=1, max_length=1)
@@ -62,11 +73,36 @@ class Mapping(Strict):
     timezone: Timezone = "UTC"  # of times that carry none
     equal_rows: Literal["count_once", "count_each"] = "count_once"  # where a row has no id of its own
     control_totals: tuple[str, ...] = ()  # source columns summed exactly per file
+    one_of: tuple[tuple[str, ...], ...] = ()  # of each group a file has at least one column; those it lacks are empty
     columns: dict[str, Column | str]  # canonical column -> how; a plain string names the source column
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_standard_names_its_columns(cls, told: Any) -> Any:
+        if isinstance(told, dict) and told.get("format") == "camt":
+            return {**told, "columns": {name: name for name in CAMT_COLUMNS} | (told.get("columns") or {})}
+        return told
+
+    @model_validator(mode="after")
+    def _only_delimited_files_differ(self) -> Mapping:
+        if self.one_of and self.format != "csv":
+            raise ValueError(f"one_of is for csv files, whose headers differ; this feed is {self.format}")
+        if short := next((group for group in self.one_of if len(group) < 2), None):
+            raise ValueError(f"a group of one_of names two columns or more; {list(short)} leaves nothing to choose")
+        return self
+
+
+class BankAccount(Strict):
+    """An account of ours, as statements and payment files name it."""
+
+    iban: str = Field(pattern="^[A-Z0-9-]{4,34}$")  # IBAN, or the local number where a country has none
+    bic: str | None = Field(default=None, pattern="^[A-Z0-9]{8}([A-Z0-9]{3})?$")
+    currency: str = Field(pattern="^[A-Z]{3}$")
+    pays: bool = True  # whether vendors are paid from it
 
 
 class LegalEntity(Strict):
-    """A seller of record of this tenant."""
+    """A seller of record of this tenant, which is also who receives and pays."""
 
     id: str
     country: str = Field(pattern="^[A-Z]{2}$")
@@ -74,13 +110,15 @@ class LegalEntity(Strict):
     invoice_prefix: str = Field(pattern="^[A-Z0-9]{1,6}$")
     tax_policy: str  # conf/taxes/<name>.yaml
     serves: tuple[str, ...] = ()  # customer countries; what no other entity serves goes to the first one
+    name: str = ""  # as payment files write it; the id where it is empty
+    bank_accounts: tuple[BankAccount, ...] = ()
 
 
 class Tenant(Strict):
     """conf/tenants/<tenant>.yaml."""
 
     tenant: str = Field(pattern="^[a-z0-9][a-z0-9-]*$")
-    business_line: Literal["cloud", "retail", "media", "logistics", "utilities"]
+    business_line: BusinessLine
     legal_entities: tuple[LegalEntity, ...] = Field(min_length=1)
     feeds: dict[Feed, Mapping] = Field(default={})
 
@@ -90,6 +128,17 @@ class Tenant(Strict):
         if twice := sorted({country for country in served if served.count(country) > 1}):
             raise ValueError(f"several legal entities serve {', '.join(twice)}; which one sells there?")
         return self
+
+    @model_validator(mode="after")
+    def _one_owner_per_bank_account(self) -> Tenant:
+        owned = [account.iban for entity in self.legal_entities for account in entity.bank_accounts]
+        if len(owned) != len(set(owned)):
+            raise ValueError("two bank accounts carry one number")
+        return self
+
+    def entity_of_country(self, country: str) -> LegalEntity:
+        """The legal entity that deals with a country."""
+        return next((entity for entity in self.legal_entities if country in entity.serves), self.legal_entities[0])
 
     @property
     def timezone(self) -> str:

@@ -8,12 +8,21 @@ from pydantic import Field, model_validator
 
 from jobs.runtime import config
 
+Event = Literal[
+    "invoice_issued", "credit_note_issued", "receivable_taken_over", "payable_accepted", "payment_instructed", "cash_received",
+    "cash_paid_out", "cash_applied",
+]  # fmt: skip
+Account = Literal[
+    "accounts_receivable", "accounts_payable", "revenue", "expense", "tax_payable", "input_tax", "bank", "unapplied_cash",
+    "payments_in_transit", "opening_balance",
+]  # fmt: skip
+
 
 class PostingLine(config.Strict):
     """One line of an entry: which amount of the event goes to which ledger account, on which side."""
 
     side: Literal["debit", "credit"]
-    ledger_account: Literal["accounts_receivable", "revenue", "tax_payable"]
+    ledger_account: Account
     amount: Literal["gross", "net", "tax"]
 
 
@@ -21,7 +30,7 @@ class PostingRule(config.Strict):
     """What one kind of event posts."""
 
     id: str
-    event: Literal["invoice_issued", "credit_note_issued"]
+    event: Event
     lines: tuple[PostingLine, ...] = Field(min_length=2)
 
 

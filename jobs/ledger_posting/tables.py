@@ -19,9 +19,10 @@ JOURNAL_LINES = Table(  # one row per tenant, entry_id and line_no
             optional("rule_id", T.StringType()),
             optional("legal_entity_id", T.StringType()),
             optional("posting_date", T.DateType()),
-            optional("ledger_account", T.StringType()),  # accounts_receivable | revenue | tax_payable
-            optional("party_id", T.StringType()),
-            optional("document_id", T.StringType()),
+            optional("ledger_account", T.StringType()),  # as conf/ledger_posting.yaml names them
+            optional("party_id", T.StringType()),  # customer account or vendor; null where nobody knows yet
+            optional("document_id", T.StringType()),  # the item of the sub-ledger that the line moves
+            optional("source_id", T.StringType()),  # what happened: the document, instruction, transaction or application
             optional("currency", CURRENCY),
             optional("debit", AMOUNT),
             optional("credit", AMOUNT),
@@ -32,15 +33,17 @@ JOURNAL_LINES = Table(  # one row per tenant, entry_id and line_no
     order=("entry_id", "line_no"),
 )
 
-OPEN_ITEMS = Table(  # one row per tenant, party and document
+OPEN_ITEMS = Table(  # one row per tenant, month, control account, party and document that is open at its end or moved in it
     "ledger.open_items",
     T.StructType(
         [
             TENANT,
-            PERIOD,
+            PERIOD,  # the month at whose end it stands so
+            optional("ledger_account", T.StringType()),  # accounts_receivable | accounts_payable
             optional("legal_entity_id", T.StringType()),
             optional("party_id", T.StringType()),
             optional("document_id", T.StringType()),
+            optional("document_number", T.StringType()),  # as it is printed on the document
             optional("document_date", T.DateType()),
             optional("due_date", T.DateType()),
             optional("currency", CURRENCY),

@@ -1,7 +1,7 @@
 """Published tables for plain readers: DuckDB over delta-rs, without Spark, and never a row of an incomplete publication.
 
-The rule is that of house.visible; this module lays it over an older version or an older moment too, and holds every table
-to one tenant when it is asked to (law 12).
+What may be seen is what house.visible lets a stage see, of an older version or an older moment too; every table is held to
+one tenant when that is asked for (law 12).
 """
 
 from __future__ import annotations
@@ -21,10 +21,9 @@ from jobs.runtime import delta_log, ops, storage
 from jobs.runtime.config import nearest
 from jobs.runtime.errors import CallError
 from jobs.runtime.house import Snapshot, Visible, visible
-from jobs.runtime.ops import Publication
 from jobs.runtime.tables import Table, catalog
 
-OPS = (ops.RUNS, ops.PUBLICATIONS, ops.GATE_RESULTS)
+OPS = (ops.RUNS, ops.PUBLICATIONS, ops.GATE_RESULTS, ops.METRICS)
 MASKED = "(personal)"
 
 Row = dict[str, Any]
@@ -50,20 +49,7 @@ def snapshot_at(moment: datetime | None = None) -> Snapshot:
     if moment is None:
         return Snapshot.now()
     complete = sum(1 for row in ops.rows(ops.PUBLICATIONS) if row["at"] <= moment)
-    return snapshot_of(ops.all_publications()[:complete])
-
-
-def snapshot_of(publications: Sequence[Publication]) -> Snapshot:
-    """These publications, oldest first, as a snapshot."""
-    versions: dict[str, set[int]] = {}
-    for publication in publications:
-        for written in publication.tables:
-            versions.setdefault(written.name, set()).add(written.version)
-    return Snapshot(
-        latest={publication.unit: publication for publication in publications},
-        complete=frozenset(publication.publication_id for publication in publications),
-        versions={name: frozenset(found) for name, found in versions.items()},
-    )
+    return Snapshot.of(ops.all_publications()[:complete])
 
 
 def known(name: str) -> str:
@@ -98,35 +84,6 @@ def versions(name: str, newest: int | None = None) -> list[Version]:
         at = datetime.fromtimestamp(int(entry.get("timestamp") or 0) / 1000, UTC)
         told.append(Version(int(entry["version"]), at, str(entry.get("operation")), note))
     return told
-
-
-def visible_at(table: Table, version: int | None, snapshot: Snapshot | None = None) -> Visible:
-    """How to read a table at one of its versions, or at the newest, so that only complete publications are seen."""
-    if version is None:
-        return visible(table, snapshot or Snapshot.now())
-    by_then = snapshot_of(
-        [
-            publication
-            for publication in ops.all_publications()
-            if (snapshot is None or publication.publication_id in snapshot.complete)
-            and all(written.version <= version for written in publication.tables if written.name == table.name)
-        ]
-    )
-    dangling = [
-        found
-        for found in versions(table.name)
-        if found.version <= version and found.publication_id and found.publication_id not in by_then.complete
-    ]
-    if table.kind == "issued":
-        return Visible(version, hidden=frozenset(str(found.publication_id) for found in dangling))
-    touched = {(unit["tenant_id"], unit["period"]) for found in dangling for unit in found.note["units"]}
-    elsewhere: dict[int, list[tuple[str, str]]] = {}
-    for publication in by_then.latest.values():
-        unit = (publication.unit.tenant_id, publication.unit.period)
-        for written in publication.tables:
-            if written.name == table.name and unit in touched:
-                elsewhere.setdefault(written.version, []).append(unit)
-    return Visible(version, at_other_versions={v: tuple(u) for v, u in elsewhere.items()}, without=tuple(sorted(touched)))
 
 
 def visible_arrow(name: str, columns: Sequence[str] = (), tenant: str | None = None, period: str | None = None) -> pa.Table:
@@ -172,7 +129,7 @@ class Books:
             seen, parts = Visible(version), [self._part(name, version, "true")]
         else:
             table = catalog()[name]
-            seen = visible_at(table, version, self.snapshot)
+            seen = visible(table, self.snapshot, version)
             parts = self._parts(table, seen)
         rows = " UNION ALL BY NAME ".join(f"SELECT {self._columns(name, mask)} FROM {part}" for part in parts)
         self.connection.execute(f"CREATE OR REPLACE VIEW {view} AS {rows}")

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from jobs.runtime.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
+SIMULATED = "simulated"  # the file that marks a simulated home
 
 
 class Strict(BaseModel):
@@ -41,6 +42,11 @@ def conf_roots() -> tuple[Path, ...]:
 def home() -> Path:
     """COUNTINGHOUSE_HOME, or ./var of the project."""
     return Path(os.environ.get("COUNTINGHOUSE_HOME") or ROOT / "var").resolve()
+
+
+def simulated() -> bool:
+    """Whether this home is a simulated world's; only there may a simulated approver answer."""
+    return (home() / SIMULATED).exists()
 
 
 def digest(*parts: str) -> str:

@@ -21,6 +21,7 @@ class Environment(config.Strict):
     cores: str = "*"
     shuffle_partitions: int = Field(default=4, ge=1)
     warehouse: str | None = None  # URL of the Delta tables; default <home>/warehouse
+    documents: str | None = None  # URL of bank files and documents; default <home>/documents
     storage_options: dict[str, str] = Field(default={})  # what plain readers of an object store need
 
 
@@ -34,6 +35,11 @@ def environment() -> Environment:
 def warehouse() -> str:
     """The root of the Delta tables."""
     return environment().warehouse or str(config.home() / "warehouse")
+
+
+def documents() -> str:
+    """The root of what leaves the house: bank files, and later XML and PDF."""
+    return environment().documents or str(config.home() / "documents")
 
 
 def landing() -> Path:

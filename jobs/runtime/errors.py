@@ -45,10 +45,18 @@ class Refused(CountingHouseError):
     exit_code = EXIT_REFUSED
 
 
+class UpstreamMissing(Refused):
+    """What a stage is made from was not published yet, or has changed since: the one refusal that waiting may end."""
+
+
 class Superseded(CountingHouseError):
     """A newer attempt has taken over; this one may not publish any more."""
 
     exit_code = EXIT_REFUSED
+
+
+class OutOfTurn(Superseded):
+    """Another run of a stage whose runs go on from each other has published since this one began."""
 
 
 class RunBroke(CountingHouseError):

@@ -19,6 +19,7 @@ from jobs.runtime.tables import Table, catalog
 class Snapshot:
     """Which publications were complete at one moment; a run reads every table as of this."""
 
+    publications: tuple[Publication, ...]  # oldest first
     latest: Mapping[Unit, Publication]
     complete: frozenset[str]  # publication ids
     versions: Mapping[str, frozenset[int]]  # table -> versions that belong to complete publications
@@ -26,15 +27,29 @@ class Snapshot:
     @staticmethod
     def now() -> Snapshot:
         """The publications that are complete now."""
-        every = ops.all_publications()
+        return Snapshot.of(ops.all_publications())
+
+    @staticmethod
+    def of(publications: Iterable[Publication]) -> Snapshot:
+        """These publications, oldest first."""
+        every = tuple(publications)
         versions: dict[str, set[int]] = {}
         for publication in every:
             for table in publication.tables:
                 versions.setdefault(table.name, set()).add(table.version)
         return Snapshot(
+            publications=every,
             latest={publication.unit: publication for publication in every},
             complete=frozenset(publication.publication_id for publication in every),
             versions={name: frozenset(found) for name, found in versions.items()},
+        )
+
+    def until(self, table: str, version: int) -> Snapshot:
+        """Without the publications that came to a table after one of its versions."""
+        return Snapshot.of(
+            publication
+            for publication in self.publications
+            if all(written.version <= version for written in publication.tables if written.name == table)
         )
 
     def fingerprint(self, unit: Unit) -> str | None:
@@ -55,30 +70,31 @@ class Visible:
     without: tuple[tuple[str, str], ...] = ()  # units of derived tables to leave out of `version`
 
 
-def visible(table: Table, snapshot: Snapshot) -> Visible:
-    """The newest version, less what publications that are not complete have committed to it."""
+def visible(table: Table, snapshot: Snapshot, version: int | None = None) -> Visible:
+    """The newest version or the one asked for, less what publications that are not complete have committed to it."""
     current = delta_log.open_table(table.name)
     if current is None:
         return Visible(None)
-    newest = int(current.version())
-    known = snapshot.versions.get(table.name, frozenset())
-    if all(version in known for version in range(1, newest + 1)):
-        return Visible(newest)
+    at = int(current.version()) if version is None else version
+    told = snapshot if version is None else snapshot.until(table.name, version)
+    known = told.versions.get(table.name, frozenset())
+    if all(earlier in known for earlier in range(1, at + 1)):
+        return Visible(at)
     dangling = [
         commit
         for commit in delta_log.commits(table.name)
-        if commit.version <= newest and commit.publication_id and commit.publication_id not in snapshot.complete
+        if commit.version <= at and commit.publication_id and commit.publication_id not in told.complete
     ]
     if table.kind == "issued":
-        return Visible(newest, hidden=frozenset(str(commit.publication_id) for commit in dangling))
+        return Visible(at, hidden=frozenset(str(commit.publication_id) for commit in dangling))
     touched = {(unit["tenant_id"], unit["period"]) for commit in dangling for unit in commit.note["units"]}
     elsewhere: dict[int, list[tuple[str, str]]] = {}
-    for publication in snapshot.latest.values():
+    for publication in told.latest.values():
         unit = (publication.unit.tenant_id, publication.unit.period)
         for written in publication.tables:
             if written.name == table.name and unit in touched:
                 elsewhere.setdefault(written.version, []).append(unit)
-    return Visible(newest, at_other_versions={v: tuple(u) for v, u in elsewhere.items()}, without=tuple(sorted(touched)))
+    return Visible(at, at_other_versions={v: tuple(u) for v, u in elsewhere.items()}, without=tuple(sorted(touched)))
 
 
 def visible_rows(spark: SparkSession, table: Table, seen: Visible, location: str | None = None) -> DataFrame:
@@ -142,7 +158,7 @@ class House:
         rows = visible_rows(self.spark, table, visible(table, self.snapshot))
         rows = rows.where(F.col("tenant_id").isin(*self.run.tenants))
         if "period" in table.unit and self.run.period is not None:
-            rows = rows.where(F.col("period") == F.lit(self.run.period.first_day))
+            rows = rows.where(F.col("period").between(F.lit(self.run.period.first_day), F.lit(self.run.period.last_day)))
         return rows
 
     def read_all_months(self, name: str) -> DataFrame:

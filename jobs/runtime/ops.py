@@ -19,9 +19,9 @@ from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError
 
 from jobs.runtime import delta_log
-from jobs.runtime.errors import RunBroke, Superseded
+from jobs.runtime.errors import OutOfTurn, RunBroke, Superseded
 
-RUNS, PUBLICATIONS, GATE_RESULTS = "ops.runs", "ops.publications", "ops.gate_results"
+RUNS, PUBLICATIONS, GATE_RESULTS, METRICS = "ops.runs", "ops.publications", "ops.gate_results", "ops.metrics"
 
 _TEXT, _WHEN = pa.string(), pa.timestamp("us", tz="UTC")
 
@@ -85,6 +85,17 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("failing", pa.int64()),
             ("example", _TEXT),
             ("notes", _TEXT),
+            ("at", _WHEN),
+        ]
+    ),  # fmt: skip
+    METRICS: pa.schema(  # one row per measurement: what was measured, of which stage, period, verb or table, and how much
+        [
+            ("date", pa.date32()),
+            ("name", _TEXT),  # seconds of a verb | rows that a publication brought to a table
+            ("tenant_id", _TEXT),  # null where all tenants of a run were measured together
+            ("dimensions", _TEXT),
+            ("value", pa.float64()),
+            ("run_id", _TEXT),
             ("at", _WHEN),
         ]
     ),  # fmt: skip
@@ -161,7 +172,8 @@ def table(name: str) -> DeltaTable:
 def append(name: str, rows: Sequence[dict[str, Any]]) -> None:
     """Add rows to an ops table; the moment is the only clock this house reads."""
     now = datetime.now(UTC)
-    filled = [{column: row.get(column) for column in SCHEMAS[name].names} | {"at": now} for row in rows]
+    moment = {"at": now, "date": now.date()}
+    filled = [{column: (row | moment).get(column) for column in SCHEMAS[name].names} for row in rows]
     for _ in range(delta_log.RETRIES):
         try:
             write_deltalake(table(name), pa.Table.from_pylist(filled, schema=SCHEMAS[name]), mode="append")
@@ -223,8 +235,13 @@ def register_attempt(units: Iterable[Unit]) -> int:
     raise RunBroke("ops.publications could not be written. Nothing was started; run this again.")
 
 
-def complete(done: Sequence[Publication], note: dict[str, Any]) -> None:
-    """Make publications visible, all at once; refused when a newer attempt has taken over one of the units."""
+def complete(done: Sequence[Publication], note: dict[str, Any], turns: Sequence[Unit] = ()) -> None:
+    """Make publications visible, all at once; refused when a newer attempt has taken over one of the units.
+
+    turns: further fences of this attempt, for stages whose runs go on from each other; another run that has passed one
+    of them meanwhile has changed what this one was computed from.
+    """
+    attempt = done[0].attempt
     for _ in range(delta_log.RETRIES):
         current = table(PUBLICATIONS)
         for publication in (p for p in done if p.fenced):
@@ -237,13 +254,25 @@ def complete(done: Sequence[Publication], note: dict[str, Any]) -> None:
                     f"{publication.unit.id}: {newer} has taken over from attempt {publication.attempt}. What attempt "
                     f"{publication.attempt} committed stays invisible. Nothing to do if the newer one succeeds."
                 )
+        for turn in turns:
+            if _fence(current, turn.id) != 2 * attempt:
+                raise OutOfTurn(
+                    f"{turn.stage} of tenant {turn.tenant_id}: another run went first. What this one computed is stale and stays "
+                    f"invisible. Clear the write of this stage, or run it again."
+                )
+        fences = [(p.unit.id, 2 * p.attempt + 1) for p in done if p.fenced] + [(turn.id, 2 * attempt + 1) for turn in turns]
         try:
-            _commit(current, [_row(publication) for publication in done],
-                    [(p.unit.id, 2 * p.attempt + 1) for p in done if p.fenced], note)  # fmt: skip
+            _commit(current, [_row(publication) for publication in done], fences, note)
         except CommitFailedError:
             continue
         return
     raise RunBroke("ops.publications could not be written. Nothing became visible; run this again.")
+
+
+def still(turns: Iterable[Unit], attempt: int) -> bool:
+    """Whether nobody has passed these fences since an attempt registered them."""
+    current = table(PUBLICATIONS)
+    return all(_fence(current, turn.id) == 2 * attempt for turn in turns)
 
 
 def _fence(current: DeltaTable, unit_id: str) -> int:

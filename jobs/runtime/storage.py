@@ -24,6 +24,26 @@ def read_text(location: str) -> str:
         return bytes(stream.read()).decode()
 
 
+def read_bytes(location: str) -> bytes:
+    """The whole of a file, as it is."""
+    filesystem, path = _filesystem(location)
+    with filesystem.open_input_stream(path) as stream:
+        return bytes(stream.read())
+
+
+def write_bytes(location: str, content: bytes) -> None:
+    """A file that stands there as a whole or not at all; one that stood there before is replaced."""
+    filesystem, path = _filesystem(location)
+    if isinstance(filesystem, arrow_fs.LocalFileSystem):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        half = Path(f"{path}.{os.getpid()}.part")
+        half.write_bytes(content)
+        half.replace(path)
+        return
+    with filesystem.open_output_stream(path) as stream:  # an object store shows nothing before the end
+        stream.write(content)
+
+
 def exists(location: str) -> bool:
     """Whether there is such a file or folder."""
     filesystem, path = _filesystem(location)

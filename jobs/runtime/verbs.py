@@ -9,10 +9,13 @@ from __future__ import annotations
 import importlib
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Any, Protocol
 
 from pyspark.sql import DataFrame
@@ -20,7 +23,16 @@ from pyspark.sql import DataFrame
 from jobs.ledger.periods import Period
 from jobs.runtime import delta_log, faults, gates, ops
 from jobs.runtime.config import ROOT, digest
-from jobs.runtime.errors import CallError, CountingHouseError, GateFailed, Refused, Superseded
+from jobs.runtime.errors import (
+    CallError,
+    CountingHouseError,
+    GateFailed,
+    OutOfTurn,
+    Refused,
+    RunBroke,
+    Superseded,
+    UpstreamMissing,
+)
 from jobs.runtime.house import House, Run, Snapshot
 from jobs.runtime.logs import say, step
 from jobs.runtime.ops import Publication, TableVersion, Unit
@@ -29,6 +41,7 @@ from jobs.runtime.tables import catalog
 from jobs.stages import BY_NAME, INGESTION
 
 NOTHING_TO_DO = "unchanged"
+PATIENCE = 5  # how often a run that was overtaken by another period's is done again
 COMPUTING = ("house.py", "session.py", "spark_server.py", "tables.py")  # the part of the runtime that rows pass through
 
 
@@ -40,6 +53,7 @@ class Invocation:
     period: str
     run_key: str  # the DAG run's id, or what the console made up; one run_key is one run of a stage
     tenants: tuple[str, ...] = ()
+    lane: str = "main"  # of a stage that has several, each judged and published by itself (law 3)
     parameters: Mapping[str, str] = field(default_factory=dict)
     dag_id: str = ""
     dag_run_id: str = ""
@@ -50,7 +64,8 @@ class Invocation:
     @property
     def run_id(self) -> str:
         """The name of the run in ops.runs, in commits and in gate results."""
-        return f"{self.stage}-{self.period}-{digest(self.run_key)[:8]}"
+        lane = "" if self.lane == "main" else f"-{self.lane}"
+        return f"{self.stage}{lane}-{self.period}-{digest(self.run_key)[:8]}"
 
 
 @dataclass(frozen=True)
@@ -74,7 +89,7 @@ class Planned:
     configuration: Mapping[str, str] = field(default_factory=dict)  # the resolved part this unit uses
     parameters: Mapping[str, str] = field(default_factory=dict)
     frozen: str | None = None  # why nothing may be written for it any more
-    left_out: str | None = None  # why this tenant cannot go on now although the others can
+    left_out: str | None = None  # why this tenant cannot go on now although the others can: what it is made from is stale
     fenced: bool = True  # False for a unit found while writing; it stands and falls with the planned units of its tenant
 
     def fingerprint(self, code: str) -> str:
@@ -101,7 +116,11 @@ class Job(Protocol):
         """Stage candidates; returns where, by table."""
 
     def audit(self, house: House) -> dict[str, DataFrame]:
-        """The frame of each gate."""
+        """The frame of each gate.
+
+        A job may also offer summary(house), a sentence about what was staged for whoever has to approve it, and
+        before_publish(...), which makes ready what only those that passed may have.
+        """
 
 
 def job_of(stage: str) -> Any:
@@ -114,12 +133,25 @@ def job_of(stage: str) -> Any:
 
 
 @cache
-def code_version(stage: str) -> str:
-    """A hash over what computes a stage: its own code, the shared code, what reads and stages its rows, and the lock."""
-    files = [ROOT / "requirements.lock", *(ROOT / "jobs" / "runtime" / name for name in COMPUTING)]
+def code_version(stage: str, root: Path = ROOT) -> str:
+    """A hash over what computes a stage: its own code, the shared code, what reads and stages its rows, and the lock.
+
+    `root` is a checkout, or the zip that spark-submit ships: the same sources give the same hash in both.
+    """
+    house: Traversable = zipfile.Path(root) if zipfile.is_zipfile(root) else root
+    files = [house / "requirements.lock", *(house / "jobs" / "runtime" / name for name in COMPUTING)]
     for folder in (stage, "ledger"):
-        files += sorted((ROOT / "jobs" / folder).glob("**/*.py"))
-    return digest(*(file.read_text(encoding="utf-8") for file in files if file.exists()))[:16]
+        files += _sources(house / "jobs" / folder)
+    return digest(*(file.read_text(encoding="utf-8") for file in files))[:16]
+
+
+def _sources(folder: Traversable) -> Iterator[Traversable]:
+    """The Python files below a folder, in the order of their names; a zip knows no glob before Python 3.12."""
+    for entry in sorted(folder.iterdir(), key=lambda found: found.name):
+        if entry.is_dir():
+            yield from _sources(entry)
+        elif entry.name.endswith(".py"):
+            yield entry
 
 
 def perform(verb: str, invocation: Invocation) -> Outcome:
@@ -147,8 +179,8 @@ def run_stage(invocation: Invocation) -> Outcome:
 
 def write(invocation: Invocation) -> Outcome:
     """Stage candidates for every unit whose fingerprint has changed."""
-    period = Period(invocation.period)
     job = job_of(invocation.stage)
+    period = Period(invocation.period).required(BY_NAME[invocation.stage].grain, invocation.stage)
     _finish_what_was_cut_short(invocation)
     snapshot = Snapshot.now()
     planned = job.plan(snapshot, period, invocation)
@@ -159,14 +191,14 @@ def write(invocation: Invocation) -> Outcome:
     for planned_unit in frozen:
         say(f"{planned_unit.unit.id}: {planned_unit.frozen}")
     if left_out and not due:
-        raise Refused(" ".join(left_out.values()))
+        raise UpstreamMissing(" ".join(left_out.values()))
     if not due:
         why = f"{len(planned) - len(frozen)} units are as they were" + (f", {len(frozen)} are frozen" if frozen else "")
         ops.append(ops.RUNS, [_record(invocation, 0, "write", NOTHING_TO_DO, why)])
         return Outcome(invocation.run_id, 0, NOTHING_TO_DO, f"{invocation.stage} {period}: nothing to do, {why}.")
     units = tuple(p.unit for p in due)
     _interrupt_earlier(units)
-    attempt = ops.register_attempt(units)
+    attempt = ops.register_attempt((*units, *_turns(units)))
     run = _run(invocation, attempt, period, units)
     with _recorded(invocation, attempt, "write", run) as told, session() as spark:
         told["session_id"] = session_id(spark)
@@ -196,30 +228,48 @@ def audit(invocation: Invocation) -> Outcome:
     stage = BY_NAME[invocation.stage]
     with _recorded(invocation, run.attempt, "audit", run) as told, session() as spark:
         with step(f"{invocation.stage} {invocation.period}: judging candidates of {len(run.tenants)} tenants"):
-            frames = job.audit(House(spark, Snapshot.now(), run))
+            house = House(spark, Snapshot.now(), run)
+            frames = job.audit(house)
             judgement = gates.judge(invocation.stage, frames, stage.gates, run.tenants, f"{run.run_id}.{run.attempt}")
         ops.append(ops.GATE_RESULTS, [_gate_row(run, verdict) for verdict in judgement.verdicts])
         held = judgement.held
+        about = f" {job.summary(house)}" if hasattr(job, "summary") else ""
         left_out: dict[str, str] = json.loads(written["detail"])["left_out"]
         told["status"] = "held" if held or left_out else "done"
         told["message"] = f"{len(judgement.verdicts)} verdicts, {len(held)} tenants held"
         told["detail"] = json.dumps({"held": sorted(held)})
     if not held and not left_out:
-        passed = (
-            f"{invocation.stage} {invocation.period}: {len(judgement.verdicts)} verdicts, all passed or stored as warnings."
-        )
+        passed = f"{invocation.stage} {invocation.period}: {len(judgement.verdicts)} verdicts, all passed or stored as warnings.{about}"
         return Outcome(run.run_id, run.attempt, "done", passed)
     mend = getattr(job, "WHAT_TO_DO", "Mend the cause")
     advice = f"{mend}, then clear {invocation.stage}.write of this run and what follows it; see docs/runbook.md#gate-failed."
     said = (
         [gates.message(invocation.stage, invocation.period, judgement, len(run.tenants) - len(held), advice)] if held else []
     )
-    text = "\n".join([*left_out.values(), *said])
+    text = "\n".join([*left_out.values(), *said, *([about.strip()] if about else [])])
     return Outcome(run.run_id, run.attempt, "held", text, held=left_out | dict.fromkeys(held, text))
 
 
 def publish(invocation: Invocation) -> Outcome:
-    """Promote the judged version of the tenants that passed, then let it be seen."""
+    """Promote the judged version of the tenants that passed, then let it be seen.
+
+    Where another run of the tenant went first, what was computed is stale: it is computed and judged again, then published.
+    """
+    for _ in range(PATIENCE):
+        try:
+            return _publish_judged(invocation)
+        except OutOfTurn as error:
+            say(f"{error.message} Doing it again from what that run has left.")
+            if write(invocation).status == NOTHING_TO_DO:
+                return _publish_judged(invocation)
+            audited = audit(invocation)
+            if audited.status == "held":
+                _publish_judged(invocation)
+                raise GateFailed(audited.message) from None
+    raise RunBroke(f"{invocation.run_id}: other runs kept going first. Nothing was published; run this again.")
+
+
+def _publish_judged(invocation: Invocation) -> Outcome:
     written = _last(invocation.run_id, "write", ("done", NOTHING_TO_DO))
     if written["status"] == NOTHING_TO_DO:
         return Outcome(invocation.run_id, 0, NOTHING_TO_DO, f"{invocation.stage} {invocation.period}: nothing to publish.")
@@ -290,8 +340,11 @@ def _publish(invocation: Invocation, run: Run, detail: Mapping[str, Any]) -> tup
             for unit in units
         ],
         note | {"publication_id": run.publication_id},
+        turns=_turns([unit for unit in run.units if unit.tenant_id in passing]),
     )
     faults.reach("publish:complete")
+    brought = [(table, tenant, counts[table].get(tenant, 0)) for table in counts for tenant in passing]
+    _append_quietly(ops.METRICS, [_metric(run, "rows", rows, tenant, table=table) for table, tenant, rows in brought])
     return tuple(published)
 
 
@@ -310,37 +363,58 @@ def _finish_what_was_cut_short(asked: Invocation) -> None:
         begun = {key: row for key, row in begun.items() if set(row["tenants"]) & set(asked.tenants)}
     if stage != INGESTION.name:  # landing belongs to no month
         begun = {key: row for key, row in begun.items() if row["period"] == asked.period}
+    begun = {key: row for key, row in begun.items() if (row["lane"] or "main") == asked.lane}
     for publication_id, row in begun.items():
         if publication_id in complete:
             continue
         detail = json.loads(row["detail"])
         passing = [unit for unit in detail["units"] if unit["tenant_id"] in detail["passing"] and unit["fenced"]]
         units = tuple(Unit(stage, unit["tenant_id"], unit["period"], unit["lane"]) for unit in passing)
+        if not ops.still(_turns(units), row["attempt"]):
+            say(
+                f"{stage}: publication {publication_id[:8]} was cut short and another run has gone on since; it is computed anew"
+            )
+            ops.append(ops.RUNS, [row | {"status": "superseded", "message": "another run has gone on since"}])
+            continue
         _interrupt_earlier(units)
-        attempt = ops.register_attempt(units)
+        attempt = ops.register_attempt((*units, *_turns(units)))
         say(
             f"{stage}: rolling forward publication {publication_id[:8]} of run {row['run_id']}, cut short in attempt {row['attempt']}"
         )
         invocation = Invocation(
-            stage=stage, period=row["period"], run_key="", dag_id=row["dag_id"] or "", dag_run_id=row["dag_run_id"] or "",
+            stage=stage, period=row["period"], run_key="", lane=row["lane"] or "main", dag_id=row["dag_id"] or "", dag_run_id=row["dag_run_id"] or "",
             task=row["task"] or "", actor=row["actor"] or "", reason=row["reason"] or "",
         )  # fmt: skip
         # The staged place keeps the attempt that wrote it; only the fence moves on.
         run = Run(row["run_id"], attempt, stage, Period(row["period"]), units, publication_id)
-        tables = _publish(invocation, run, detail)
+        try:
+            tables = _publish(invocation, run, detail)
+        except OutOfTurn as error:  # what it was computed from has changed meanwhile
+            say(f"{error.message} Its candidates are dropped; it is computed anew.")
+            ops.append(ops.RUNS, [row | {"status": "superseded", "message": error.message}])
+            continue
         rolled = ", ".join(f"{t.name} v{t.version}" for t in tables)
         record = _record(invocation, attempt, "publish", "done", f"rolled forward: {rolled}", run)
         record |= {"run_id": row["run_id"], "publication_id": publication_id, "detail": row["detail"]}
         ops.append(ops.RUNS, [record])
 
 
+def _turns(units: Iterable[Unit]) -> tuple[Unit, ...]:
+    """The fences of tenants whose runs of this stage go on from each other: one for all periods."""
+    return tuple(
+        sorted({Unit(u.stage, u.tenant_id, "turn", u.lane) for u in units if BY_NAME[u.stage].in_turn}, key=lambda u: u.id)
+    )
+
+
 def _interrupt_earlier(units: Sequence[Unit]) -> None:
     """Stop what a dead client's session may still do on the server for these tenants."""
-    tenants = {unit.tenant_id for unit in units}
+    tenants, periods, lanes = ({getattr(unit, name) for unit in units} for name in ("tenant_id", "period", "lane"))
     open_sessions: dict[tuple[str, int], str] = {}
     for row in ops.rows(ops.RUNS):
         if row["stage"] != units[0].stage or row["verb"] != "write":
             continue
+        if row["stage"] != INGESTION.name and not (row["period"] in periods and row["lane"] in lanes):
+            continue  # another month at work beside this one
         key = (row["run_id"], row["attempt"])
         if row["status"] == "started" and tenants & set(row["tenants"] or ()):
             open_sessions[key] = row["session_id"] or ""
@@ -361,7 +435,7 @@ def _told_interrupted(run_id: str, attempt: int) -> bool:
 
 
 def _run(invocation: Invocation, attempt: int, period: Period, units: tuple[Unit, ...]) -> Run:
-    publication_id = digest(invocation.run_id, str(attempt))[:32]
+    publication_id = digest(invocation.run_id, str(attempt), *sorted(unit.id for unit in units))[:32]
     return Run(invocation.run_id, attempt, invocation.stage, period, units, publication_id, dict(invocation.parameters))
 
 
@@ -417,17 +491,20 @@ def _recorded(invocation: Invocation, attempt: int, verb: str, run: Run) -> Iter
     except BaseException as error:
         text = error.message if isinstance(error, CountingHouseError) else f"{type(error).__name__}"
         status = "superseded" if isinstance(error, Superseded) else "failed"
-        _append_quietly(_record(invocation, attempt, verb, status, text, run, {"seconds": time.monotonic() - began}))
+        _append_quietly(
+            ops.RUNS, [_record(invocation, attempt, verb, status, text, run, {"seconds": time.monotonic() - began})]
+        )
         raise
     told["seconds"] = time.monotonic() - began
     ops.append(ops.RUNS, [_record(invocation, attempt, verb, told["status"], told["message"], run, told)])
+    _append_quietly(ops.METRICS, [_metric(run, "seconds", told["seconds"], verb=verb)])
 
 
-def _append_quietly(record: dict[str, Any]) -> None:
+def _append_quietly(name: str, records: list[dict[str, Any]]) -> None:
     try:
-        ops.append(ops.RUNS, [record])
-    except Exception as error:  # a full disk refuses this line too; the error that matters is already on its way
-        say(f"the run record could not be written ({type(error).__name__})")
+        ops.append(name, records)
+    except Exception as error:  # a full disk refuses these too; nothing that matters may fail, or be hidden, for them
+        say(f"{name} could not be written ({type(error).__name__})")
 
 
 def _record(
@@ -441,13 +518,18 @@ def _record(
 ) -> dict[str, Any]:
     told = told or {}
     return {
-        "run_id": invocation.run_id, "attempt": attempt, "stage": invocation.stage, "period": invocation.period, "lane": "main",
+        "run_id": invocation.run_id, "attempt": attempt, "stage": invocation.stage, "period": invocation.period, "lane": invocation.lane,
         "verb": verb, "status": status, "tenants": list(run.tenants) if run else list(invocation.tenants),
         "publication_id": run.publication_id if run else None, "message": text, "detail": told.get("detail"),
         "seconds": told.get("seconds"), "dag_id": invocation.dag_id, "dag_run_id": invocation.dag_run_id, "task": invocation.task,
         "actor": invocation.actor, "reason": invocation.reason, "code_version": code_version(invocation.stage),
         "session_id": told.get("session_id"),
     }  # fmt: skip
+
+
+def _metric(run: Run, name: str, value: float, tenant: str | None = None, **dimensions: str) -> dict[str, Any]:
+    told = json.dumps({"stage": run.stage, "period": str(run.period or "all")} | dimensions)
+    return {"name": name, "tenant_id": tenant, "dimensions": told, "value": float(value), "run_id": run.run_id}
 
 
 def _gate_row(run: Run, verdict: gates.Verdict) -> dict[str, Any]:
@@ -462,7 +544,9 @@ def _gate_row(run: Run, verdict: gates.Verdict) -> dict[str, Any]:
 def dry_run(invocation: Invocation) -> str:
     """What a run would do; nothing is written."""
     snapshot = Snapshot.now()
-    planned = job_of(invocation.stage).plan(snapshot, Period(invocation.period), invocation)
+    job = job_of(invocation.stage)
+    period = Period(invocation.period).required(BY_NAME[invocation.stage].grain, invocation.stage)
+    planned = job.plan(snapshot, period, invocation)
     code = code_version(invocation.stage)
     told = []
     for unit in planned:

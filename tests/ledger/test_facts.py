@@ -24,15 +24,17 @@ from tests.builders import accounts, customer, frame, landed, usage, used
         pytest.param("2026-00", id="month_zero"),
         pytest.param("2026-1", id="one_digit"),
         pytest.param("26-10", id="short_year"),
-        pytest.param("2026-10-01", id="a_day"),
+        pytest.param("2026-02-30", id="a_day_no_month_has"),
+        pytest.param("2026-10-01T24", id="an_hour_no_day_has"),
+        pytest.param("2026-10-01 14", id="an_hour_after_a_blank"),
         pytest.param("", id="nothing"),
         pytest.param("2026-10\n", id="a_line_end_after_it"),
         pytest.param("٢٠٢٦-10", id="digits_of_another_script"),
         pytest.param("0000-01", id="a_year_no_calendar_has"),
     ],
 )
-def test_what_is_not_a_month_is_refused_as_a_wrong_call(text):
-    with pytest.raises(CallError, match="is not a month. Nothing was started") as refused:
+def test_what_is_no_period_is_refused_as_a_wrong_call(text):
+    with pytest.raises(CallError, match="is not a month, a day or an hour. Nothing was started") as refused:
         Period(text)
     assert refused.value.exit_code == 2
 
@@ -43,6 +45,42 @@ def test_a_month_knows_its_first_day_and_the_month_after():
         "2026-11",
         "2027-01",
     )
+
+
+PERIODS = {
+    # key: (grain, first day, last day, the one after, month, day, hour)
+    "2026-02": ("month", date(2026, 2, 1), date(2026, 2, 28), "2026-03", "2026-02", "2026-02-28", "2026-02-28T23"),
+    "2024-02-29": ("day", date(2024, 2, 29), date(2024, 2, 29), "2024-03-01", "2024-02", "2024-02-29", "2024-02-29T23"),
+    "2026-12-31T23": (
+        "hour",
+        date(2026, 12, 31),
+        date(2026, 12, 31),
+        "2027-01-01T00",
+        "2026-12",
+        "2026-12-31",
+        "2026-12-31T23",
+    ),
+}
+
+
+@pytest.mark.parametrize("key", PERIODS)
+def test_a_period_lies_in_coarser_ones_and_ends_with_finer_ones(key):
+    period = Period(key)
+    told = (
+        period.grain,
+        period.first_day,
+        period.last_day,
+        period.next.key,
+        *(period.at(g).key for g in ("month", "day", "hour")),
+    )
+    assert told == PERIODS[key]
+    assert period.month.key == period.at("month").key
+
+
+def test_a_stage_that_runs_by_month_refuses_a_day():
+    with pytest.raises(CallError, match="billing_aggregation runs by month, and '2026-10-01' is a day. Nothing was started"):
+        Period("2026-10-01").required("month", "billing_aggregation")
+    assert Period("2026-10-01").required(None, "ingestion").key == "2026-10-01"
 
 
 IDS = [
