@@ -1,0 +1,140 @@
+"""Vendor invoices to decisions: accept, hold or reject, with every reason."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs.ledger.facts import standing
+from jobs.ledger.periods import Period
+from jobs.ledger.tenants import Tenant, chosen
+from jobs.payable_validation import transforms
+from jobs.payable_validation.settings import rules_in_force, rules_of
+from jobs.payable_validation.tables import DECISIONS, REASONS
+from jobs.runtime.errors import UpstreamMissing
+from jobs.runtime.house import House, Snapshot
+from jobs.runtime.ops import Unit
+from jobs.runtime.verbs import Invocation, Planned, Written
+from jobs.stages import INGESTION
+
+WHAT_TO_DO = (
+    "Look at the payables that the gate names in payables.decisions and payables.reasons, mend the rule or the mapping"
+)
+STAGE = "payable_validation"
+READ = ("payables", "vendors", "purchase_orders")
+
+
+def plan(snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Planned]:
+    """One unit per tenant that has payables. An hour before one that was decided is frozen: that one took its payables along."""
+    period = period.required("hour", STAGE)
+    every = rules_in_force()
+    planned = []
+    for name, tenant in chosen(invocation.tenants).items():
+        inputs = _inputs(snapshot, name, period)
+        if not any(unit.endswith("/payables") for unit in inputs):
+            if invocation.tenants:
+                raise UpstreamMissing(
+                    f"{STAGE} {period}: no payables of tenant {name} were published. Nothing was decided. Land them and run "
+                    f"ingestion first."
+                )
+            continue
+        configuration = {f"{rule.id}:{rule.version}": rule.resolved() for rule in rules_of(tenant, every)}
+        configuration["tenant"] = _of_tenant(tenant)
+        unit = Unit(STAGE, name, period.key)
+        planned.append(Planned(unit, inputs, configuration, frozen=_decided_later(snapshot, name, period)))
+    if not planned:
+        raise UpstreamMissing(
+            f"{STAGE} {period}: no tenant has payables published. Nothing was decided. Run ingestion first, or look whether "
+            f"files stand in landing."
+        )
+    return planned
+
+
+def _of_tenant(tenant: Tenant) -> str:
+    """What else of a tenant's configuration decides."""
+    entities = (f"{country}:{entity}" for country, entity in transforms.entities(tenant).items())
+    return "|".join((tenant.business_line, tenant.timezone, tenant.legal_entities[0].id, *entities))
+
+
+def _inputs(snapshot: Snapshot, tenant: str, period: Period) -> dict[str, str]:
+    """Everything landed that a run of this hour can see: facts without a month, and payables up to the month of the hour.
+
+    A month begins on the tenant's clocks, up to a day before or after it does in UTC.
+    """
+    last = (period.ends + timedelta(days=1)).strftime("%Y-%m")
+    return {
+        unit.id: publication.fingerprint
+        for unit, publication in snapshot.latest.items()
+        if (unit.stage, unit.tenant_id) == (INGESTION.name, tenant)
+        and unit.lane in READ
+        and (unit.period == "all" or unit.period <= last)
+    }
+
+
+def _decided_later(snapshot: Snapshot, tenant: str, period: Period) -> str | None:
+    later = [
+        unit.period
+        for unit in snapshot.latest
+        if unit.stage == STAGE and unit.tenant_id == tenant and unit.period > period.key
+    ]
+    if not later:
+        return None
+    return (
+        f"decided up to {max(later)} already, with everything received before; what landed since is for the next hour's run"
+    )
+
+
+def write(house: House) -> Written:
+    """Stage the decisions that are new or have changed, and their reasons."""
+    every = rules_in_force()
+    mine = chosen(house.run.tenants)
+    wanted = {rule for tenant in mine.values() for rule in rules_of(tenant, every)}
+    rules = [rule for rule in every if rule in wanted]
+    house.spark.createDataFrame([(name,) for name in sorted(house.snapshot.complete)], "publication_id string").write.mode(
+        "overwrite"
+    ).parquet(_seen(house))
+    decided = transforms.decide(
+        _raw(house, "raw.payables"),
+        _raw(house, "raw.vendors"),
+        _raw(house, "raw.purchase_orders"),
+        house.read_all_months(DECISIONS.name),
+        transforms.houses(house.spark, mine),
+        rules,
+        house.run.month,
+    ).persist()
+    try:
+        return Written(
+            {
+                DECISIONS.name: house.stage(transforms.decisions_of(decided), DECISIONS.name),
+                REASONS.name: house.stage(transforms.reasons_of(decided), REASONS.name),
+            }
+        )
+    finally:
+        decided.unpersist()
+
+
+def audit(house: House) -> dict[str, DataFrame]:
+    """decisions: the staged ones beside their reasons. conservation: what was received when they were written, beside all of them."""
+    staged, reasons = house.staged(DECISIONS.name), house.staged(REASONS.name)
+    seen = house.spark.read.parquet(_seen(house))
+
+    def then(name: str) -> DataFrame:
+        return house.read_all_months(name).join(F.broadcast(seen), on="publication_id", how="left_semi")
+
+    payables = standing(then("raw.payables"), then("raw.landed_files"))
+    every = then(DECISIONS.name).unionByName(staged)
+    return {
+        "decisions": transforms.with_reason_counts(staged, reasons),
+        "conservation": transforms.conservation(payables, every, house.run.month),
+    }
+
+
+def _seen(house: House) -> str:
+    """Where the publications stand that were complete when this run wrote: files go on landing while it is judged."""
+    return f"{house.place(DECISIONS.name)}__seen"
+
+
+def _raw(house: House, name: str) -> DataFrame:
+    return standing(house.read_all_months(name), house.read_all_months("raw.landed_files"))
