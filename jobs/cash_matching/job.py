@@ -1,0 +1,165 @@
+"""Bank lines and open items to applications, and to what is left for a person with ranked suggestions."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs.cash_matching import transforms
+from jobs.cash_matching.settings import settings
+from jobs.cash_matching.suggestions import payers, suggestions
+from jobs.cash_matching.tables import APPLICATIONS, SUGGESTIONS, UNAPPLIED
+from jobs.ledger.facts import current_accounts, standing
+from jobs.ledger.periods import Period
+from jobs.ledger.tenants import Tenant, chosen
+from jobs.runtime.errors import UpstreamMissing
+from jobs.runtime.house import House, Snapshot
+from jobs.runtime.ops import Unit
+from jobs.runtime.verbs import Invocation, Planned, Written
+from jobs.stages import CASH_MATCHING, INGESTION, LEDGER_POSTING
+
+WHAT_TO_DO = (
+    "Compare raw.bank_transactions and cash.applications of the tenant; a replayed statement may say other than it did"
+)
+FEEDS = ("bank_transactions", "accounts", "open_items")
+
+
+def plan(snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Planned]:
+    """One unit per tenant with bank lines of this day's month or an earlier one."""
+    policy = settings().resolved()
+    planned = []
+    for name, tenant in chosen(invocation.tenants).items():
+        inputs = _inputs(snapshot, name, period)
+        if not any(unit.endswith(FEEDS[0]) for unit in inputs):
+            if invocation.tenants:
+                raise UpstreamMissing(
+                    f"cash_matching {period}: no bank lines of tenant {name} were published for {period.month} or before. "
+                    f"Nothing was applied. Land its statements and run ingestion first."
+                )
+            continue
+        unit = Unit(CASH_MATCHING.name, name, period.key)
+        planned.append(Planned(unit, inputs, {"policy": policy, "bank_accounts": json.dumps(_owners(name, tenant))}))
+    if not planned:
+        raise UpstreamMissing(
+            f"cash_matching {period}: no tenant has bank lines published for {period.month} or before. Nothing was applied. "
+            f"Land statements and run ingestion first."
+        )
+    return planned
+
+
+def _inputs(snapshot: Snapshot, tenant: str, period: Period) -> dict[str, str]:
+    """What a day's run reads, by unit: bank lines, customers and receivables taken over, and the newest open items."""
+    month = period.month.key
+    found, newest = {}, None
+    for unit, publication in snapshot.latest.items():
+        if unit.tenant_id != tenant or not (unit.period == "all" or unit.period <= month):
+            continue
+        if unit.stage == INGESTION.name and unit.lane in FEEDS:
+            found[unit.id] = publication.fingerprint
+        elif unit.stage == LEDGER_POSTING.name and unit.lane == "main" and (newest is None or unit.period > newest.period):
+            newest = unit
+    if newest is not None:
+        found[newest.id] = snapshot.latest[newest].fingerprint
+    return found
+
+
+def _owners(name: str, tenant: Tenant) -> list[tuple[str, str, str]]:
+    """Which of a tenant's legal entities a bank account belongs to: tenant, account, entity."""
+    return [(name, account.iban, entity.id) for entity in tenant.legal_entities for account in entity.bank_accounts]
+
+
+def write(house: House) -> Written:
+    """Apply what names what it pays; stage the applications, what is left, and what a person is offered for it."""
+    policy, day = settings(), _day(house)
+    documents = _kept(house, _documents(house), "documents")
+    further = transforms.references(_taken_over(house))
+    keys = _kept(house, transforms.document_keys(documents, further, policy), "keys")
+    received = _kept(house, _receipts(house), "receipts")
+    found = _kept(house, transforms.candidates(received, policy), "candidates")
+    named = _kept(house, transforms.named(found, keys, documents), "named")
+    decided = _kept(house, transforms.decided(received, found, named, transforms.customers(_accounts(house))), "decided")
+    paying = _kept(house, payers(decided, documents, _names(house), policy), "payers")
+    return Written(
+        {
+            APPLICATIONS.name: house.stage(transforms.applications(decided, day), APPLICATIONS.name),
+            UNAPPLIED.name: house.stage(transforms.unapplied(decided, day), UNAPPLIED.name),
+            SUGGESTIONS.name: house.stage(suggestions(decided, paying, documents, keys, policy, day), SUGGESTIONS.name),
+        }
+    )
+
+
+def _kept(house: House, rows: DataFrame, name: str) -> DataFrame:
+    """Rows that are read more than once, written beside the candidates of the run.
+
+    Not persist(): each time Spark adapts a plan it writes it out with all that is cached inside, which took longer than the work.
+    """
+    place = f"{house.place(UNAPPLIED.name)}__{name}"
+    rows.write.format("parquet").mode("overwrite").save(place)
+    return house.spark.read.parquet(place)
+
+
+def audit(house: House) -> dict[str, DataFrame]:
+    """conservation: money received beside money accounted for. applications: each beside its receipt and its document."""
+    published, staged = house.read_all_months(APPLICATIONS.name), house.staged(APPLICATIONS.name)
+    return {
+        "conservation": transforms.conservation(
+            _transactions(house), published.unionByName(staged), house.staged(UNAPPLIED.name), _day(house)
+        ),
+        "applications": transforms.applications_account(staged, published, _receipts(house), _documents(house)),
+    }
+
+
+def _day(house: House) -> date:
+    return house.run.month.first_day
+
+
+def _transactions(house: House) -> DataFrame:
+    return standing(house.read_all_months("raw.bank_transactions"), house.read("raw.landed_files"))
+
+
+def _accounts(house: House) -> DataFrame:
+    return current_accounts(standing(house.read("raw.accounts"), house.read("raw.landed_files")))
+
+
+def _taken_over(house: House) -> DataFrame:
+    return standing(house.read_all_months("raw.open_items"), house.read("raw.landed_files"))
+
+
+def _names(house: House) -> DataFrame:
+    """What customers are called, here and in the system they were taken over from."""
+    return (
+        _accounts(house)
+        .select("tenant_id", "account_id", "legal_name")
+        .unionByName(_taken_over(house).select("tenant_id", "account_id", "legal_name"))
+    )
+
+
+def _receipts(house: House) -> DataFrame:
+    owned, alone = [], []
+    for name, tenant in chosen(house.run.tenants).items():
+        owners = _owners(name, tenant)
+        owned += owners
+        alone += [] if owners else [(name, tenant.legal_entities[0].id)]
+    return transforms.receipts(
+        _transactions(house),
+        house.read_all_months(APPLICATIONS.name),
+        house.spark.createDataFrame(owned, "tenant_id string, bank_account string, legal_entity_id string"),
+        house.spark.createDataFrame(alone, "tenant_id string, sole_entity_id string"),
+        _day(house),
+    )
+
+
+def _documents(house: House) -> DataFrame:
+    """Open documents as the newest snapshot of each tenant has them, less what was applied since."""
+    month = house.run.month.month
+    items = house.read_all_months("ledger.open_items").where(F.col("period") <= F.lit(month.first_day))
+    newest = items.groupBy("tenant_id").agg(F.max("period").alias("period"))
+    payers = _accounts(house).select("tenant_id", "account_id", "payer_account_id")
+    return transforms.open_documents(
+        items.join(F.broadcast(newest), on=["tenant_id", "period"], how="left_semi"),
+        house.read_all_months(APPLICATIONS.name),
+        payers,
+    )
