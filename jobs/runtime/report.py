@@ -7,7 +7,8 @@ Amounts of different currencies are never added, and never share an axis.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -22,6 +23,7 @@ from jobs.ledger.money import NO_MINOR_UNITS, THREE_MINOR_UNITS
 from jobs.runtime import config, ops, shown, status
 from jobs.runtime.books import Books, Row
 from jobs.runtime.environment import reports
+from jobs.runtime.figures import Figures, figures
 from jobs.stages import INGESTION, STAGES
 
 DATA_DOCS = "gates/uncommitted/data_docs/local_site/index.html"  # below reports/
@@ -80,6 +82,7 @@ class Facts:
     seconds: tuple[Row, ...]  # period, stage, write, audit, publish
     standings: tuple[status.Standing, ...]
     compared: tuple[Comparison, ...]
+    money: Figures
 
 
 def facts() -> Facts:
@@ -125,7 +128,7 @@ def facts() -> Facts:
     verdicts = status.latest_verdicts()
     units = status.standings()
     return Facts(
-        home=str(home), simulated=(home / "simulated").exists(), at=datetime.now(UTC),
+        home=str(home), simulated=config.simulated(), at=datetime.now(UTC),
         months=tuple(sorted({unit.period for unit in units if unit.stage != INGESTION.name and unit.state != status.MISSING})),
         tenants=len({unit.tenant_id for unit in units} | {row["tenant"] for row in intake}),
         accounts=counts["accounts"], charges=counts["charges"], documents={row["document_type"]: row["n"] for row in documents},
@@ -133,6 +136,7 @@ def facts() -> Facts:
         quarantined=counts["quarantined"], waiting=counts["waiting"], gates=tuple(_gates(verdicts)),
         failed=tuple(row for row in verdicts if not row["success"]), balance=tuple(balance), unbalanced=unbalanced,
         seconds=tuple(_seconds()), standings=tuple(units), compared=tuple(compared),
+        money=figures(home),
     )  # fmt: skip
 
 
@@ -146,20 +150,23 @@ def _gates(verdicts: Iterable[Row]) -> list[Row]:
 
 
 def _seconds() -> list[Row]:
-    """Seconds of each verb of the newest run that published a stage's month."""
+    """Seconds of each verb of the newest run that published a stage's month, or a day or an hour of it."""
     runs = ops.rows(ops.RUNS)
-    newest: dict[tuple[str, str], str] = {}
+    newest: dict[tuple[str, str, str], str] = {}
     for row in runs:
         if row["verb"] == "publish" and row["status"] == "done":
-            newest[row["period"], row["stage"]] = row["run_id"]
+            newest[row["period"][:7], row["stage"], row["lane"] or "main"] = row["run_id"]
     order = [stage.name for stage in STAGES]
     told = []
-    for (period, stage), run_id in sorted(newest.items(), key=lambda item: (item[0][0], order.index(item[0][1]))):
+    for (period, stage, lane), run_id in sorted(
+        newest.items(), key=lambda item: (item[0][0], order.index(item[0][1]), item[0][2])
+    ):
         spent = dict.fromkeys(("write", "audit", "publish"), 0.0)
         for row in runs:
             if row["run_id"] == run_id and row["status"] in ("done", "held") and row["seconds"] and row["verb"] in spent:
                 spent[row["verb"]] = row["seconds"]
-        told.append({"period": period, "stage": stage, **spent, "total": sum(spent.values())})
+        name = stage if lane == "main" else f"{stage}, {lane}"
+        told.append({"period": period, "stage": name, **spent, "total": sum(spent.values())})
     return told
 
 
@@ -210,7 +217,7 @@ def write() -> Path:
     page = environment.from_string(template).render(
         f=told, charts=_charts(told), data_docs=DATA_DOCS if (reports() / DATA_DOCS).exists() else None,
         currencies=_by_currency(told.totals), verdict=_verdict(told), stages=[stage.name for stage in STAGES],
-        months_table=_months(told), ledger=_ledger(told.balance),
+        months_table=_months(told), ledger=_ledger(told.balance), open_items=_open_by_currency(told.money),
     )  # fmt: skip
     path = reports() / "index.html"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -251,12 +258,81 @@ def summary() -> str:
     lines.append(
         f"Trial balance: {state}, in every legal entity, month and currency" if told.balance else f"Trial balance: {state}"
     )
+    lines += _money_lines(told.money)
     if told.compared:
         lines += _against_truth(told.compared)
     lines.append(f"Report: {reports() / 'index.html'}")
     if (reports() / DATA_DOCS).exists():
         lines.append(f"Data Docs: {reports() / DATA_DOCS}")
     return "\n".join(lines)
+
+
+def _money_lines(money: Figures) -> list[str]:
+    """What came of payables, cash and overdue accounts, each beside its truth where there is one."""
+    lines = []
+    payables, cash = money.payables, money.cash
+    if payables.received:
+        accepted, held, rejected = (payables.decisions[how] for how in ("accept", "hold", "reject"))
+        lines.append(
+            f"Payables: {payables.received:,} received: {accepted:,} accepted, {held:,} held, {rejected:,} rejected"
+        )
+        if payables.true_instructions is not None:
+            lines.append(
+                f"  wrong payables {payables.wrong:,}, caught {payables.caught:,}; good ones stopped {payables.stopped:,} of {payables.good:,}"
+            )
+            lines += [
+                f"  not caught: {rule.rule} {rule.caught} of {rule.wrong}"
+                for rule in payables.rules
+                if rule.caught != rule.wrong
+            ][:3]
+    if payables.batches:
+        true = payables.true_instructions
+        equal = all(row["amount"] == row["true_amount"] for row in payables.paid)
+        told = (
+            ""
+            if true is None
+            else f" of {true:,}, amounts {'equal' if equal else 'NOT EQUAL'} in {len(payables.paid)} currencies"
+        )
+        lines.append(f"Payments: {payables.batches:,} batches, payables paid {payables.instructions:,}{told}")
+        if true is None:
+            lines.append(
+                "  " + ", ".join(f"{row['currency']} {_money(row['amount'], row['currency'])}" for row in payables.paid[:6])
+            )
+    if cash.receipts:
+        lines.append(f"Cash: receipts {cash.receipts:,}, applied {cash.applied:,}{_applied_truly(money)}")
+        right, offered = sum(kind.right for kind in cash.kinds), sum(kind.offered for kind in cash.kinds)
+        told = (
+            f", first suggestion right for {right:,} of {offered:,}"
+            if cash.kinds
+            else f", {cash.offered:,} with suggestions"
+        )
+        lines.append(f"  left for a person {cash.left:,}{told}")
+    if money.nominated_for:
+        by_action = Counter[str]()
+        for one in money.nominations:
+            by_action[one.action] += one.nominated
+        parts = ", ".join(f"{count:,} {action}" for action, count in sorted(by_action.items())) or "nobody"
+        known = any(one.expected is not None for one in money.nominations)
+        more = money.nominated - money.agreed
+        told = (
+            f"candidates {money.agreed:,} of {money.expected:,}" + (f", {more:,} more than expected" if more else "")
+            if known
+            else "nominated"
+        )
+        lines.append(f"Suspension: {told} ({parts})")
+    for ledger_account, name in (("accounts_receivable", "Receivable"), ("accounts_payable", "Payable")):
+        rows = [row for row in money.open_items if row["ledger_account"] == ledger_account]
+        if rows:
+            sums = ", ".join(f"{row['currency']} {_money(row['amount'], row['currency'])}" for row in rows[:6])
+            lines.append(f"{name} at the end: {sums}, in {_sum(rows, 'n'):,} documents")
+    return lines
+
+
+def _applied_truly(money: Figures) -> str:
+    """How many of the receipts were applied as the truth has it."""
+    if not money.cash.kinds:
+        return ""
+    return f" of {money.cash.expected:,} that say what they pay, of these wrong {money.cash.wrong:,}"
 
 
 def _against_truth(compared: Sequence[Comparison]) -> list[str]:
@@ -294,7 +370,28 @@ def _verdict(told: Facts) -> list[tuple[str, str, str]]:
                 f"{same} of {len(told.compared)} tenant months equal",
             )
         )
+    payables, cash, money = told.money.payables, told.money.cash, told.money
+    if payables.true_instructions is not None:
+        how = f"wrong {payables.wrong:,}, caught {payables.caught:,}"
+        found.append(("good" if payables.is_right else "bad", "Payables", how))
+    if cash.kinds:
+        how = f"applied {cash.applied:,} of {cash.expected:,}, of these wrong {cash.wrong:,}"
+        found.append(("good" if cash.is_right else "bad", "Cash", how))
+    if any(one.expected is not None for one in money.nominations):
+        same = money.agreed == money.expected == money.nominated
+        found.append(("good" if same else "bad", "Suspension", f"candidates {money.agreed:,} of {money.expected:,}"))
     return found
+
+
+def _open_by_currency(money: Figures) -> list[Row]:
+    """What is open at the end, receivable and payable, by currency; and what banks have not told of yet."""
+    found: dict[str, Row] = {}
+    for row in money.open_items:
+        into = found.setdefault(row["currency"], {"currency": row["currency"]})
+        into[row["ledger_account"]], into[f"{row['ledger_account']}_n"] = row["amount"], row["n"]
+    for row in money.in_transit:
+        found.setdefault(row["currency"], {"currency": row["currency"]})["in_transit"] = -row["amount"]
+    return [found[currency] for currency in sorted(found)]
 
 
 def _span(months: Sequence[str]) -> str:
@@ -379,7 +476,22 @@ def _charts(told: Facts) -> dict[str, Markup]:
                 (f"{r['period']} {r['stage']}", (r["write"], r["audit"], r["publish"]))
                 for r in told.seconds
                 if r["period"] in spent
-            ]
+            ],
+            ("write", "audit", "publish"),
+            lambda seconds: f"{seconds:.1f} s",
+        ),
+        "payables": stacked(
+            [
+                (str(row["period"]), tuple(row[how] for how in ("accept", "hold", "reject")))
+                for row in told.money.payables.months[-MONTHS:]
+            ],
+            ("accepted", "held", "rejected"),
+            lambda count: f"{count:,.0f}",
+        ),
+        "cash": stacked(
+            [(str(row["period"]), (row["applied"], row["left"])) for row in told.money.cash.months[-MONTHS:]],
+            ("applied", "left for a person"),
+            lambda count: f"{count:,.0f}",
         ),
     }
 
@@ -405,8 +517,10 @@ def bars(values: Sequence[tuple[str, int, str]], width: int = 820) -> Markup:
     return _svg(width, len(values) * step + 4, parts)
 
 
-def stacked(values: Sequence[tuple[str, tuple[float, ...]]], width: int = 820) -> Markup:
-    """Horizontal bars in parts (write, audit, publish), with their sum in seconds behind them."""
+def stacked(
+    values: Sequence[tuple[str, tuple[float, ...]]], names: Sequence[str], told: Callable[[float], str], width: int = 820
+) -> Markup:
+    """Horizontal bars in named parts, with their sum behind them. told: how a value is written."""
     if not values:
         return Markup("")
     most = max(sum(parts) for _, parts in values) or 1.0
@@ -423,11 +537,11 @@ def stacked(values: Sequence[tuple[str, tuple[float, ...]]], width: int = 820) -
             if long >= 0.5:
                 drawn.append(
                     Markup(
-                        '<rect x="{:.1f}" y="{}" width="{:.1f}" height="14" class="part{}"><title>{} {:.1f} s</title></rect>'
-                    ).format(x, y + 4, long, number, ("write", "audit", "publish")[number], part)
+                        '<rect x="{:.1f}" y="{}" width="{:.1f}" height="14" class="part{}"><title>{} {}</title></rect>'
+                    ).format(x, y + 4, long, number, names[number], told(part))
                 )
             x += long
-        drawn.append(Markup('<text x="{:.1f}" y="{}" class="value">{:.1f} s</text></g>').format(x + 6, y + 15, sum(parts)))
+        drawn.append(Markup('<text x="{:.1f}" y="{}" class="value">{}</text></g>').format(x + 6, y + 15, told(sum(parts))))
     return _svg(width, len(values) * step + 4, drawn)
 
 

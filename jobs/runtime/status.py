@@ -4,17 +4,37 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
+from jobs.ledger.periods import Period
 from jobs.runtime import config, ops, shown
 from jobs.runtime.books import Books, Row, known_tenant
-from jobs.runtime.ops import Publication, Unit
-from jobs.stages import BILLING_AGGREGATION, INVOICE_GENERATION, STAGES
+from jobs.runtime.ops import Publication
+from jobs.stages import (
+    BILLING_AGGREGATION,
+    CASH_MATCHING,
+    INGESTION,
+    INVOICE_GENERATION,
+    LEDGER_POSTING,
+    PAYABLE_VALIDATION,
+    PAYMENT_PLANNING,
+    STAGES,
+    SUSPENSION_SELECTION,
+)
 
 PUBLISHED, HELD, FROZEN, MISSING = "published", "held", "frozen", "missing"
 LAST_RUNS, EXAMPLES = 8, 12
+STAGE_NAMES = [stage.name for stage in STAGES]
+BEFORE = {  # a stage and the one whose month it takes up
+    BILLING_AGGREGATION.name: INGESTION.name,
+    INVOICE_GENERATION.name: BILLING_AGGREGATION.name,
+    PAYABLE_VALIDATION.name: INGESTION.name,
+    PAYMENT_PLANNING.name: PAYABLE_VALIDATION.name,
+    CASH_MATCHING.name: INGESTION.name,
+    LEDGER_POSTING.name: INVOICE_GENERATION.name,
+    SUSPENSION_SELECTION.name: CASH_MATCHING.name,
+}
 
 QUARANTINED = """
 SELECT tenant_id, feed, reason, count(*) AS rows FROM (
@@ -33,65 +53,108 @@ FROM billing.waiting GROUP BY ALL ORDER BY 1, 2
 """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Standing:
-    """How one unit of a month stands: published, held by its gate, frozen by a later stage, or missing."""
+    """How a stage of a tenant's month stands: published, held by its gate, frozen by a later stage, or missing.
+
+    A stage that runs by day or hour stands as its newest run of the month left it.
+    """
 
     stage: str
     tenant_id: str
-    period: str
+    period: str  # the month
     state: str
     run_id: str = ""
+    run_period: str = ""  # what the run is named after: the month, or a day or an hour of it
 
 
 def standings(tenant: str | None = None) -> list[Standing]:
-    """Every tenant and month that anything is known of, at every stage that publishes by month."""
-    publications = ops.all_publications()
-    latest: dict[Unit, tuple[int, Publication]] = {p.unit: (at, p) for at, p in enumerate(publications)}
+    """Every tenant and month that anything is known of, at every stage that has something to do there."""
     done: dict[tuple[str, str, str], Publication] = {}
-    for _, publication in latest.values():
+    landed: dict[tuple[str, str], set[str]] = {}
+    for publication in {publication.unit: publication for publication in ops.all_publications()}.values():
         unit = publication.unit
-        if unit.period != "all":
-            done[unit.stage, unit.tenant_id, unit.period] = publication
-    held = _held()
-    known = {(t, period) for _, t, period in (*done, *held)}
+        if unit.period == "all" or (unit.stage != INGESTION.name and unit.lane != "main"):
+            continue
+        key = (unit.stage, unit.tenant_id, unit.period[:7])
+        if key not in done or done[key].unit.period <= unit.period:
+            done[key] = publication
+        if unit.stage == INGESTION.name:
+            landed.setdefault((unit.tenant_id, unit.period[:7]), set()).add(unit.lane)
+    held = _held_in_month(done)
     found = []
-    for stage in STAGES:
-        for one, period in sorted(known):
-            if tenant not in (None, one):
-                continue
-            made = done.get((stage.name, one, period))
-            state, run_id = MISSING, ""
-            if made:
-                frozen = stage is BILLING_AGGREGATION and (INVOICE_GENERATION.name, one, period) in done
-                state, run_id = FROZEN if frozen else PUBLISHED, made.run_id
-            if (stage.name, one, period) in held and (not made or made.run_id != held[stage.name, one, period]):
-                state, run_id = HELD, held[stage.name, one, period]
-            found.append(Standing(stage.name, one, period, state, run_id))
+    for one, month in sorted({key[1:] for key in (*done, *held)}):
+        if tenant not in (None, one):
+            continue
+        lanes = landed.get((one, month), set())
+        known = {stage.name for stage in STAGES if (stage.name, one, month) in (*done, *held)}
+        for stage in STAGES:
+            key = (stage.name, one, month)
+            if key in held:
+                found.append(Standing(stage.name, one, month, HELD, *held[key]))
+            elif made := done.get(key):
+                frozen = stage is BILLING_AGGREGATION and INVOICE_GENERATION.name in known
+                found.append(
+                    Standing(stage.name, one, month, FROZEN if frozen else PUBLISHED, made.run_id, made.unit.period)
+                )
+            elif _has_something_to_do(stage.name, lanes, known):
+                grain = stage.grain or "month"
+                found.append(Standing(stage.name, one, month, MISSING, run_period=Period(month).at(grain).key))
+    return sorted(found, key=lambda unit: (STAGE_NAMES.index(unit.stage), unit.tenant_id, unit.period))
+
+
+def _has_something_to_do(stage: str, lanes: set[str], known: set[str]) -> bool:
+    """Whether a month that a stage has not published waits for it. lanes: feeds with rows of the month. known: stages that ran."""
+    billing = {BILLING_AGGREGATION.name, INVOICE_GENERATION.name}
+    if stage in billing:
+        return "usage" in lanes or bool(billing & known)
+    if stage == LEDGER_POSTING.name:
+        return "usage" in lanes or "open_items" in lanes or bool(known - {INGESTION.name, SUSPENSION_SELECTION.name})
+    waits_for = {PAYMENT_PLANNING.name: PAYABLE_VALIDATION.name, SUSPENSION_SELECTION.name: CASH_MATCHING.name}
+    if stage in waits_for:
+        return waits_for[stage] in known
+    feeds = {PAYABLE_VALIDATION.name: "payables", CASH_MATCHING.name: "bank_transactions"}
+    return stage == INGESTION.name or feeds.get(stage) in lanes
+
+
+def _held_in_month(done: Mapping[tuple[str, str, str], Publication]) -> dict[tuple[str, str, str], tuple[str, str]]:
+    """What is still held in a month, by stage, tenant and month: its run and period. A later publication takes a hold away."""
+    found: dict[tuple[str, str, str], tuple[str, str]] = {}
+    for (stage, one, period, _), run_id in sorted(_held().items(), key=lambda item: item[0][2]):
+        key = (stage, one, period[:7])
+        made = done.get(key)
+        if not made or period > made.unit.period or (period == made.unit.period and run_id != made.run_id):
+            found[key] = (run_id, period)
     return found
 
 
-def _held() -> dict[tuple[str, str, str], str]:
-    """The units whose last judgement held them: (stage, tenant, period) -> run. Ingestion judges files, which have no month."""
-    held: dict[tuple[str, str, str], str] = {}
+def _held() -> dict[tuple[str, str, str, str], str]:
+    """The units whose last judgement held them: (stage, tenant, period, lane) -> run. Ingestion judges files, which have no month."""
+    held: dict[tuple[str, str, str, str], str] = {}
     for row in ops.rows(ops.RUNS):
         if row["verb"] != "audit" or row["status"] not in ("done", "held"):
             continue
         stopped = set(json.loads(row["detail"] or "{}").get("held", ()))
         for one in row["tenants"] or ():
-            held.pop((row["stage"], one, row["period"]), None)
+            key = (row["stage"], one, row["period"], row["lane"] or "main")
+            held.pop(key, None)
             if one in stopped:
-                held[row["stage"], one, row["period"]] = row["run_id"]
+                held[key] = row["run_id"]
     return held
 
 
 def latest_verdicts(tenant: str | None = None) -> list[Row]:
-    """What the newest judgement of every stage, month and tenant said."""
-    newest: dict[tuple[str, str, str], tuple[str, int]] = {}
+    """What the newest judgement of every stage, lane, period and tenant said."""
+    lanes = {row["run_id"]: row["lane"] for row in ops.rows(ops.RUNS)}
+    newest: dict[tuple[str | None, ...], tuple[str, int]] = {}
     rows = [row for row in ops.rows(ops.GATE_RESULTS) if tenant in (None, row["tenant_id"])]
+
+    def judged(row: Row) -> tuple[str | None, ...]:
+        return row["stage"], lanes.get(row["run_id"]), row["period"], row["tenant_id"]
+
     for row in rows:
-        newest[row["stage"], row["period"], row["tenant_id"]] = (row["run_id"], row["attempt"])
-    return [row for row in rows if newest[row["stage"], row["period"], row["tenant_id"]] == (row["run_id"], row["attempt"])]
+        newest[judged(row)] = (row["run_id"], row["attempt"])
+    return [row for row in rows if newest[judged(row)] == (row["run_id"], row["attempt"])]
 
 
 def cut_short() -> list[Row]:
@@ -209,8 +272,10 @@ def _waits(
     waiting: Sequence[Row],
 ) -> str:
     told = []
-    for stage, period in sorted({(unit.stage, unit.period) for unit in units if unit.state == HELD}):
-        names = sorted(unit.tenant_id for unit in units if (unit.stage, unit.period, unit.state) == (stage, period, HELD))
+    for stage, period in sorted({(unit.stage, unit.run_period) for unit in units if unit.state == HELD}):
+        names = sorted(
+            unit.tenant_id for unit in units if (unit.stage, unit.run_period, unit.state) == (stage, period, HELD)
+        )
         why = sorted({row["expectation"] for row in failed if (row["stage"], row["period"]) == (stage, period) and row["tenant_id"] in names
                       and row["severity"] == "critical"})  # fmt: skip
         told.append(f"{stage} {period} holds {_names(names)}: {'; '.join(why)}. Mend the cause and run the stage again.")
@@ -250,19 +315,20 @@ def empty_files(tenant: str | None = None) -> list[str]:
 
 
 def _behind(units: Iterable[Standing]) -> list[str]:
-    """Months in which a tenant has gone through one stage and not through the next."""
-    state = {(unit.stage, unit.tenant_id, unit.period): unit.state for unit in units}
-    names = [stage.name for stage in STAGES]
+    """Stages that a tenant's month has not gone through, although it has gone through the one before."""
+    known = list(units)
+    reached = {(unit.stage, unit.tenant_id, unit.period) for unit in known if unit.state in (PUBLISHED, FROZEN)}
     told = []
-    for before, stage in pairwise(names):
-        for period in sorted({period for _, _, period in state}):
+    for stage, before in BEFORE.items():
+        missing = [unit for unit in known if unit.stage == stage and unit.state == MISSING]
+        for period in sorted({unit.period for unit in missing}):
             behind = sorted(
-                tenant for (at, tenant, month), how in state.items()
-                if at == stage and month == period and how == MISSING and state.get((before, tenant, period)) in (PUBLISHED, FROZEN)
-            )  # fmt: skip
+                unit for unit in missing if unit.period == period and (before, unit.tenant_id, period) in reached
+            )
             if behind:
                 told.append(
-                    f"{stage} {period} has not run for {_names(behind)}: countinghouse run {stage} --period {period}"
+                    f"{stage} {behind[0].run_period} has not run for {_names([unit.tenant_id for unit in behind])}: "
+                    f"countinghouse run {stage} --period {behind[0].run_period}"
                 )
     return told
 

@@ -9,10 +9,9 @@ import pyarrow as pa
 
 from jobs.simulation.chance import generator
 from jobs.simulation.months import Month
-from jobs.simulation.tenants import SimTenant
+from jobs.simulation.numbers import account_number
+from jobs.simulation.tenants import OTHERS_PAY_IN, SimTenant, currency_of
 
-CURRENCIES = {"GB": "GBP", "CH": "CHF", "JP": "JPY", "US": "USD", "CA": "USD"}  # the others pay in euros
-OTHERS_PAY_IN = "EUR"
 MISSING_COUNTRY = 2  # rows of the first delivery; their accounts use nothing
 
 SURNAMES = {
@@ -35,7 +34,7 @@ SCHEMA = pa.schema(
     [
         ("account_id", pa.string()), ("legal_name", pa.string()), ("country", pa.string()), ("currency", pa.string()),
         ("street", pa.string()), ("postal_code", pa.string()), ("city", pa.string()),
-        ("tax_id", pa.string()), ("is_business", pa.bool_()), ("payment_terms_days", pa.int32()), ("email", pa.string()),
+        ("tax_id", pa.string()), ("is_business", pa.bool_()), ("payment_terms_days", pa.int32()), ("email", pa.string()), ("iban", pa.string()),
         ("valid_from", pa.date32()),
     ]
 )  # fmt: skip
@@ -59,8 +58,14 @@ class AccountDelivery:
 
 def accounts_of(tenant: SimTenant, seed: int, months: tuple[Month, ...]) -> Accounts:
     """All accounts that joined up to the last of these months."""
+    joined = customers_of(tenant, seed, months)
+    return Accounts(tuple(joined), tuple(str(row["currency"]) for row in joined.values()))
+
+
+def customers_of(tenant: SimTenant, seed: int, months: tuple[Month, ...]) -> dict[str, dict[str, object]]:
+    """What we know of every account that joined up to the last of these months, by account_id."""
     joined = [row for number, month in enumerate(months) for row in _joining(tenant, seed, month, first=number == 0)]
-    return Accounts(tuple(str(row["account_id"]) for row in joined), tuple(str(row["currency"]) for row in joined))
+    return {str(row["account_id"]): row for row in joined}
 
 
 def account_delivery(tenant: SimTenant, seed: int, months: tuple[Month, ...]) -> AccountDelivery:
@@ -84,9 +89,9 @@ def _joining(tenant: SimTenant, seed: int, month: Month, first: bool) -> list[di
     return [
         {
             "account_id": f"{prefix}-{number:05d}",
-            "legal_name": _legal_name(str(country), int(draw[0]), tenant.dialect.encoding),
+            "legal_name": legal_name(str(country), int(draw[0]), tenant.dialect.encoding),
             "country": str(country),
-            "currency": CURRENCIES.get(str(country), OTHERS_PAY_IN),
+            "currency": currency_of(str(country)),
             "street": f"{int(draw[1]) % 180 + 1} Main Street",
             "postal_code": CITIES[str(country)][1],
             "city": CITIES[str(country)][0],
@@ -94,10 +99,16 @@ def _joining(tenant: SimTenant, seed: int, month: Month, first: bool) -> list[di
             "is_business": int(draw[2]) % 20 > 0,
             "payment_terms_days": TERMS[int(draw[2]) % len(TERMS)],
             "email": f"bills@{prefix.lower()}-{number:05d}.example",
+            "iban": account_number(str(country), _place(month, number, int(draw[1]))) if int(draw[0]) % 4 else None,
             "valid_from": since,
         }
         for number, (country, draw) in enumerate(zip(countries, draws, strict=True))
     ]
+
+
+def _place(month: Month, number: int, draw: int) -> int:
+    """A number of eight digits that no other account of the tenant has; three of four accounts tell us theirs."""
+    return number + 100_000 * ((month.year * 12 + month.number) % 90) + 10_000_000 * (draw % 9)
 
 
 def _moving(tenant: SimTenant, seed: int, months: tuple[Month, ...]) -> list[dict[str, object]]:
@@ -122,7 +133,7 @@ def _nowhere(month: Month) -> list[dict[str, object]]:
     ]
 
 
-def _legal_name(country: str, draw: int, encoding: str) -> str:
+def legal_name(country: str, draw: int, encoding: str) -> str:
     """A made-up company; latin-1 has no kanji, so those feeds carry Japanese names in Roman letters."""
     surnames = SURNAMES[LANGUAGE.get(country, country)]
     surname, form = surnames[draw % len(surnames)], FORMS.get(country, "Ltd")

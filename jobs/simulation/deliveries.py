@@ -11,12 +11,14 @@ import pyarrow.compute as pc
 
 from jobs.simulation.accounts import account_delivery, accounts_of
 from jobs.simulation.chance import generator
-from jobs.simulation.formats import Feed, file_bytes
+from jobs.simulation.formats import SUMMED, Feed, file_bytes
 from jobs.simulation.kinds import DUPLICATES, QUARANTINED, Kind
 from jobs.simulation.months import Month
+from jobs.simulation.payables import payables_delivery
 from jobs.simulation.tenants import BROKEN, SimTenant
 from jobs.simulation.truth import FeedTruth, FileTruth, MonthTruth, bill_of, plain
 from jobs.simulation.usage import UsageDelivery, usage_delivery
+from jobs.simulation.vendors import vendor_rows
 
 WITHOUT_A_NUMBER = (Kind.WRONG_QUANTITY, Kind.TOO_FEW_FIELDS)
 NOISE_BYTES = 4_096
@@ -37,22 +39,27 @@ def deliver(
     everybody, before = (accounts_of(tenant, seed, known) for known in (months, months[:-1]))
     usage = usage_delivery(tenant, seed, months, everybody, before)
     bill = bill_of(usage.in_effect, prices, connection)
+    payables = payables_delivery(tenant, seed, months)
     return MonthTruth(
         delivered={
             "accounts": _accounts(tenant, seed, months, folder),
             "prices": _prices(tenant, months, prices, folder),
             "usage": _usage(tenant, seed, months, usage, folder),
+            "vendors": _good(tenant, "vendors", months[-1], vendor_rows(tenant, seed, months), folder),
+            "purchase_orders": _good(tenant, "purchase_orders", months[-1], payables.orders, folder),
+            "payables": _good(tenant, "payables", months[-1], payables.payables, folder),
         },
         bill=bill,
         usage_rows=sum(part.usage_rows for part in bill.values()),
         charges=sum(part.charges for part in bill.values()),
         late_rows=0,
+        payables=payables.truth,
     )
 
 
 def _accounts(tenant: SimTenant, seed: int, months: tuple[Month, ...], folder: Path) -> FeedTruth:
     delivery = account_delivery(tenant, seed, months)
-    files = _write(tenant, "accounts", months[-1], (delivery.rows,), folder)
+    files = write_files(tenant, "accounts", months[-1], (delivery.rows,), folder)
     refused = delivery.kinds["missing_country"]
     return _feed_truth(files, delivery.kinds, quarantined=refused)
 
@@ -60,12 +67,17 @@ def _accounts(tenant: SimTenant, seed: int, months: tuple[Month, ...], folder: P
 def _prices(tenant: SimTenant, months: tuple[Month, ...], prices: pa.Table, folder: Path) -> FeedTruth:
     """The price rows this month brings; a month without new prices delivers no file."""
     rows = prices.filter(pc.equal(prices["delivered"], len(months) - 1))
-    files = _write(tenant, "prices", months[-1], (rows,) if len(rows) else (), folder)
+    files = write_files(tenant, "prices", months[-1], (rows,) if len(rows) else (), folder)
     return _feed_truth(files, {"new": len(rows)})
 
 
+def _good(tenant: SimTenant, feed: Feed, month: Month, rows: pa.Table, folder: Path) -> FeedTruth:
+    """A feed of one file in which every row is landed."""
+    return _feed_truth(write_files(tenant, feed, month, (rows,), folder), {"new": len(rows)})
+
+
 def _usage(tenant: SimTenant, seed: int, months: tuple[Month, ...], usage: UsageDelivery, folder: Path) -> FeedTruth:
-    files = _write(tenant, "usage", months[-1], usage.files, folder)
+    files = write_files(tenant, "usage", months[-1], usage.files, folder)
     broken = tenant.index == BROKEN and len(months) == 1
     return _feed_truth(
         files,
@@ -89,22 +101,25 @@ def _feed_truth(
     return FeedTruth(files, unreadable or {}, rows, rows - quarantined - duplicates, quarantined, duplicates, late, kinds)
 
 
-def _write(tenant: SimTenant, feed: Feed, month: Month, parts: tuple[pa.Table, ...], folder: Path) -> dict[str, FileTruth]:
+def write_files(
+    tenant: SimTenant, feed: Feed, month: Month, parts: tuple[pa.Table, ...], folder: Path
+) -> dict[str, FileTruth]:
     """Write the parts as files whose names sort in their order."""
     told = {}
     for number, rows in enumerate(parts, start=1):
         path = folder / feed / f"{feed}_{month.name}_{number:02d}{tenant.dialect.suffix}"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(file_bytes(rows, feed, tenant.dialect, tenant.timezone))
-        told[path.name] = FileTruth(len(rows), _control_totals(rows, tenant) if feed == "usage" else {})
+        told[path.name] = FileTruth(len(rows), _control_totals(rows, feed, tenant) if feed in SUMMED else {})
     return told
 
 
-def _control_totals(rows: pa.Table, tenant: SimTenant) -> dict[str, str]:
-    """The exact sum of the quantity column as the file has it."""
-    numbers = rows.filter(pc.invert(pc.is_in(rows["kind"], pa.array([int(kind) for kind in WITHOUT_A_NUMBER]))))
-    total = pc.sum(numbers["quantity"]).as_py() or Decimal(0)
-    return {tenant.dialect.headers["usage"]["quantity"]: plain(total)}
+def _control_totals(rows: pa.Table, feed: Feed, tenant: SimTenant) -> dict[str, str]:
+    """The exact sum of a feed's column as the file has it."""
+    if "kind" in rows.column_names:
+        rows = rows.filter(pc.invert(pc.is_in(rows["kind"], pa.array([int(kind) for kind in WITHOUT_A_NUMBER]))))
+    total = pc.sum(rows[SUMMED[feed]]).as_py() or Decimal(0)
+    return {tenant.dialect.headers[feed][SUMMED[feed]]: plain(total)}
 
 
 def _write_broken(tenant: SimTenant, seed: int, month: Month, folder: Path) -> dict[str, str]:

@@ -16,17 +16,23 @@ from numpy.typing import NDArray
 from jobs.simulation.kinds import Kind
 from jobs.simulation.months import local_seconds
 
-Feed = Literal["accounts", "prices", "usage"]
+Feed = Literal["accounts", "prices", "usage", "vendors", "purchase_orders", "payables", "disputes", "promises", "exemptions"]
+SUMMED: dict[Feed, str] = {
+    "usage": "quantity",
+    "payables": "gross_amount",
+}  # the column whose control total a delivery tells
 SPOILT = {"account_id": Kind.MISSING_ACCOUNT, "quantity": Kind.WRONG_QUANTITY, "usage_start": Kind.WRONG_START}
+TIMES = frozenset({"usage_start", "usage_end", "received_at"})
+DATES = frozenset({"valid_from", "valid_to", "invoice_date", "due_date", "iban_changed_at", "promise_date"})
 NO_VALUE = {"quantity": "n/a", "usage_start": "no date"}  # what text says in place of a value
 FIELDS_OF_A_SHORT_LINE = 3  # always before the quantity, so that no reader can take the line for a whole one
-FREE_TEXT = frozenset({"legal_name", "street", "city", "parameters", "tags"})  # may hold delimiters and quotes
+FREE_TEXT = frozenset({"legal_name", "street", "city", "parameters", "tags", "reason"})  # may hold delimiters and quotes
 NOT_CANONICAL = frozenset({("prices", "unit_price")})  # written where `derived` makes the parameters from it
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """One way of writing the three feeds."""
+    """One way of writing the feeds; bank statements are written in camt, whatever the dialect."""
 
     format: Literal["csv", "jsonl", "parquet"]
     suffix: str
@@ -40,6 +46,7 @@ class Dialect:
     date: str = "%Y-%m-%d"
     date_format: str | None = None
     seconds: int = 1  # the step of its clock
+    camt: str = "camt.053.001.08"  # what its bank sends
     words: dict[str, dict[str, str]] = field(default_factory=dict)  # column -> canonical value -> what the file says
     derived: dict[Feed, dict[str, Any]] = field(default_factory=dict)  # canonical columns that no single column gives
 
@@ -49,20 +56,26 @@ class Dialect:
         if self.format == "csv":
             mapping |= {"encoding": self.encoding, "delimiter": self.delimiter}
         mapping["timezone"] = timezone if self.local else "UTC"
-        if feed == "usage":
-            mapping["control_totals"] = [self.headers["usage"]["quantity"]]
+        if feed in SUMMED:
+            mapping["control_totals"] = [self.headers[feed][SUMMED[feed]]]
         written = [column for column in self.headers[feed] if (feed, column) not in NOT_CANONICAL]
-        mapping["columns"] = {column: self._how(feed, column) for column in written} | self.derived.get(feed, {})
+        constants = {"kind": {"constant": "dunning"}} if feed == "exemptions" else {}
+        mapping["columns"] = {column: self._how(feed, column) for column in written} | constants | self.derived.get(feed, {})
         return mapping
+
+    @property
+    def by_line(self) -> bool:
+        """Whether vendor invoices come line by line, under an id of their own."""
+        return "payable_id" in self.headers["payables"]
 
     def _how(self, feed: Feed, column: str) -> str | dict[str, Any]:
         """A source column, with what its values and times mean where that is not plain."""
         how: dict[str, Any] = {"source": self.headers[feed][column]}
         if column in self.words:
             how["map"] = {said: meant for meant, said in self.words[column].items()}
-        if column.startswith("usage_") and self.time_format:
+        if column in TIMES and self.time_format:
             how["format"] = self.time_format
-        if column.startswith("valid_") and self.date_format:
+        if column in DATES and self.date_format:
             how["format"] = self.date_format
         return how if len(how) > 1 else self.headers[feed][column]
 
@@ -177,7 +190,7 @@ CLOUD = Dialect(
             "account_id": "BillingAccountId", "legal_name": "BillingAccountName", "country": "Country",
             "currency": "BillingCurrency", "street": "Street", "postal_code": "PostalCode", "city": "City",
             "tax_id": "TaxId", "is_business": "IsBusiness", "payment_terms_days": "TermsDays", "email": "Email",
-            "valid_from": "ValidFrom",
+            "iban": "BankAccount", "valid_from": "ValidFrom",
         },
         "prices": {
             "price_id": "SkuPriceId", "product_id": "SkuId", "model": "PricingModel", "currency": "PricingCurrency",
@@ -190,6 +203,29 @@ CLOUD = Dialect(
             "unit": "ConsumedUnit", "region": "RegionId", "unit_price": "ListUnitPrice", "currency": "BillingCurrency",
             "tags": "Tags", "revision": "Revision", "withdrawn": "Withdrawn",
         },
+        "vendors": {
+            "vendor_id": "SupplierId", "legal_name": "SupplierName", "country": "Country", "tax_id": "TaxId", "iban": "BankAccount",
+            "iban_changed_at": "BankAccountSince", "status": "Status", "payment_method": "PaymentMethod", "terms": "Terms",
+            "valid_from": "ValidFrom",
+        },
+        "purchase_orders": {
+            "po_number": "PurchaseOrder", "line_no": "Line", "vendor_id": "SupplierId", "quantity": "Quantity",
+            "unit_price": "UnitPrice", "currency": "Currency",
+        },
+        "payables": {
+            "record_id": "DocumentId", "invoice_number": "InvoiceNumber", "vendor_id": "SupplierId", "country": "Country",
+            "invoice_date": "InvoiceDate", "received_at": "ReceivedAt", "currency": "Currency", "gross_amount": "Gross",
+            "net_amount": "Net", "tax_amount": "Tax", "po_number": "PurchaseOrder", "terms": "Terms", "due_date": "DueDate",
+            "iban": "BankAccount", "vendor_tax_id": "TaxId", "document_type": "DocumentType",
+        },
+        "disputes": {
+            "document_id": "InvoiceNumber", "account_id": "BillingAccountId", "valid_from": "RaisedOn", "valid_to": "SettledOn",
+            "reason": "Reason",
+        },
+        "promises": {
+            "account_id": "BillingAccountId", "document_id": "InvoiceNumber", "valid_from": "MadeOn", "promise_date": "PayBy",
+        },
+        "exemptions": {"account_id": "BillingAccountId", "valid_from": "ValidFrom", "valid_to": "ValidTo", "reason": "Reason"},
     },
 )  # fmt: skip
 
@@ -210,7 +246,7 @@ RETAIL = Dialect(  # what a German point-of-sale system exports
         "accounts": {
             "account_id": "Kundennummer", "legal_name": "Firma", "street": "Straße", "postal_code": "PLZ", "city": "Ort",
             "country": "Land", "currency": "Währung", "tax_id": "USt-IdNr", "payment_terms_days": "Zahlungsziel",
-            "email": "E-Mail", "is_business": "Gewerblich", "valid_from": "Gültig ab",
+            "email": "E-Mail", "iban": "IBAN", "is_business": "Gewerblich", "valid_from": "Gültig ab",
         },
         "prices": {
             "price_id": "Preisnummer", "product_id": "Artikel", "model": "Preisart", "currency": "Währung",
@@ -221,6 +257,28 @@ RETAIL = Dialect(  # what a German point-of-sale system exports
             "quantity": "Menge", "unit": "Einheit", "unit_price": "Einzelpreis", "currency": "Währung",
             "revision": "Fassung", "withdrawn": "Storno",
         },
+        "vendors": {
+            "vendor_id": "Lieferant", "legal_name": "Firma", "country": "Land", "tax_id": "USt-IdNr", "iban": "IBAN",
+            "iban_changed_at": "IBAN seit", "status": "Zustand", "payment_method": "Zahlweg", "terms": "Zahlungsziel",
+            "valid_from": "Gültig ab",
+        },
+        "purchase_orders": {
+            "po_number": "Bestellung", "line_no": "Position", "vendor_id": "Lieferant", "quantity": "Menge",
+            "unit_price": "Einzelpreis", "currency": "Währung",
+        },
+        "payables": {
+            "record_id": "Beleg", "invoice_number": "Rechnungsnummer", "vendor_id": "Lieferant", "country": "Land",
+            "invoice_date": "Rechnungsdatum", "received_at": "Eingang", "currency": "Währung", "net_amount": "Netto",
+            "tax_amount": "USt", "gross_amount": "Brutto", "po_number": "Bestellung", "terms": "Zahlungsziel",
+            "due_date": "Fällig", "iban": "IBAN", "vendor_tax_id": "USt-IdNr", "document_type": "Belegart",
+        },
+        "disputes": {
+            "document_id": "Rechnung", "account_id": "Kundennummer", "valid_from": "Seit", "valid_to": "Bis", "reason": "Grund",
+        },
+        "promises": {
+            "account_id": "Kundennummer", "document_id": "Rechnung", "valid_from": "Zugesagt am", "promise_date": "Zahlung bis",
+        },
+        "exemptions": {"account_id": "Kundennummer", "valid_from": "Gültig ab", "valid_to": "Gültig bis", "reason": "Grund"},
     },
     words={
         "country": {
@@ -230,9 +288,11 @@ RETAIL = Dialect(  # what a German point-of-sale system exports
         "model": {"per_unit": "Liste", "price_on_record": "Beleg"},
         "is_business": {"true": "J", "false": "N"},
         "withdrawn": {"true": "J", "false": "N"},
+        "status": {"active": "aktiv", "blocked": "gesperrt"},
+        "document_type": {"invoice": "Rechnung", "credit_note": "Gutschrift"},
     },
     derived={
-        "prices": {"parameters": {"sql": PARAMETERS_OF_A_LIST_PRICE}}
+        "prices": {"parameters": {"sql": PARAMETERS_OF_A_LIST_PRICE}},
     },
 )  # fmt: skip
 
@@ -245,7 +305,7 @@ MEDIA = Dialect(
         "accounts": {
             "account_id": "subscriber", "legal_name": "name", "country": "country", "currency": "currency",
             "street": "street", "postal_code": "postcode", "city": "city", "tax_id": "tax_id", "is_business": "business",
-            "email": "email", "valid_from": "since",
+            "email": "email", "iban": "account", "valid_from": "since",
         },
         "prices": {
             "price_id": "price", "product_id": "item", "model": "model", "currency": "currency", "parameters": "parameters",
@@ -256,7 +316,28 @@ MEDIA = Dialect(
             "quantity": "amount", "unit": "unit", "region": "territory", "unit_price": "price", "currency": "currency",
             "revision": "version", "withdrawn": "retracted",
         },
+        "vendors": {
+            "vendor_id": "supplier", "legal_name": "name", "country": "country", "tax_id": "tax_id", "iban": "account",
+            "iban_changed_at": "account_since", "status": "status", "payment_method": "paid_by", "terms": "terms",
+            "valid_from": "since",
+        },
+        "purchase_orders": {
+            "po_number": "order", "line_no": "line", "vendor_id": "supplier", "quantity": "quantity", "unit_price": "price",
+            "currency": "currency",
+        },
+        "payables": {
+            "record_id": "document", "invoice_number": "number", "vendor_id": "supplier", "country": "country",
+            "invoice_date": "dated", "received_at": "received", "currency": "currency", "gross_amount": "gross",
+            "net_amount": "net", "tax_amount": "tax", "po_number": "order", "terms": "terms", "due_date": "due",
+            "iban": "account", "vendor_tax_id": "tax_id", "document_type": "type",
+        },
+        "disputes": {
+            "document_id": "invoice", "account_id": "subscriber", "valid_from": "from", "valid_to": "until", "reason": "reason",
+        },
+        "promises": {"account_id": "subscriber", "document_id": "invoice", "valid_from": "made", "promise_date": "by"},
+        "exemptions": {"account_id": "subscriber", "valid_from": "from", "valid_to": "until", "reason": "reason"},
     },
+    camt="camt.053.001.02",
     derived={"accounts": {"payment_terms_days": {"constant": "14"}}},
 )  # fmt: skip
 
@@ -268,7 +349,7 @@ LOGISTICS = Dialect(
             "account_id": "shipper_id", "legal_name": "shipper_name", "country": "country_code",
             "currency": "currency_code", "street": "street", "postal_code": "postal_code", "city": "city",
             "tax_id": "tax_id", "is_business": "is_business", "payment_terms_days": "terms_days", "email": "email",
-            "valid_from": "valid_from",
+            "iban": "account_number", "valid_from": "valid_from",
         },
         "prices": {
             "price_id": "tariff_id", "product_id": "service_code", "model": "model", "currency": "currency_code",
@@ -281,6 +362,30 @@ LOGISTICS = Dialect(
             "region": "port", "unit_price": "agreed_price", "currency": "currency_code", "revision": "revision",
             "withdrawn": "cancelled",
         },
+        "vendors": {
+            "vendor_id": "carrier_id", "legal_name": "carrier_name", "country": "country_code", "tax_id": "tax_id",
+            "iban": "account_number", "iban_changed_at": "account_changed_on", "status": "status",
+            "payment_method": "payment_method", "terms": "terms", "valid_from": "valid_from",
+        },
+        "purchase_orders": {
+            "po_number": "order_no", "line_no": "order_line", "vendor_id": "carrier_id", "quantity": "quantity",
+            "unit_price": "unit_price", "currency": "currency_code",
+        },
+        "payables": {
+            "record_id": "line_id", "payable_id": "document_id", "invoice_number": "invoice_no", "vendor_id": "carrier_id",
+            "country": "country_code", "invoice_date": "invoice_date", "received_at": "received_at",
+            "currency": "currency_code", "gross_amount": "gross", "net_amount": "net", "tax_amount": "tax",
+            "po_number": "order_no", "terms": "terms", "due_date": "due_date", "iban": "account_number",
+            "vendor_tax_id": "tax_id", "document_type": "document_type",
+        },
+        "disputes": {
+            "document_id": "invoice_no", "account_id": "shipper_id", "valid_from": "valid_from", "valid_to": "valid_to",
+            "reason": "reason",
+        },
+        "promises": {
+            "account_id": "shipper_id", "document_id": "invoice_no", "valid_from": "valid_from", "promise_date": "promise_date",
+        },
+        "exemptions": {"account_id": "shipper_id", "valid_from": "valid_from", "valid_to": "valid_to", "reason": "reason"},
     },
 )  # fmt: skip
 
@@ -306,8 +411,33 @@ UTILITIES = Dialect(  # meter readings of a head-end system
             "quantity": "VALUE", "unit": "UNIT", "region": "GRID", "unit_price": "SPOT_PRICE", "currency": "CURRENCY",
             "revision": "REV", "withdrawn": "VOID",
         },
+        "vendors": {
+            "vendor_id": "SUPPLIER", "legal_name": "NAME", "country": "COUNTRY", "tax_id": "VAT_ID", "iban": "ACCOUNT",
+            "iban_changed_at": "ACCOUNT_SINCE", "status": "BLOCKED", "payment_method": "METHOD", "terms": "TERMS",
+            "valid_from": "SINCE",
+        },
+        "purchase_orders": {
+            "po_number": "ORDER_NO", "line_no": "LINE", "vendor_id": "SUPPLIER", "quantity": "QUANTITY", "unit_price": "PRICE",
+            "currency": "CURRENCY",
+        },
+        "payables": {
+            "record_id": "VOUCHER", "invoice_number": "INVOICE", "vendor_id": "SUPPLIER", "country": "COUNTRY",
+            "invoice_date": "DATED", "received_at": "RECEIVED", "currency": "CURRENCY", "gross_amount": "GROSS",
+            "net_amount": "NET", "tax_amount": "TAX", "po_number": "ORDER_NO", "terms": "TERMS", "due_date": "DUE",
+            "iban": "ACCOUNT", "vendor_tax_id": "VAT_ID", "document_type": "KIND",
+        },
+        "disputes": {
+            "document_id": "INVOICE", "account_id": "CONTRACT", "valid_from": "SINCE", "valid_to": "UNTIL", "reason": "REASON",
+        },
+        "promises": {"account_id": "CONTRACT", "document_id": "INVOICE", "valid_from": "SINCE", "promise_date": "PAY_BY"},
+        "exemptions": {"account_id": "CONTRACT", "valid_from": "SINCE", "valid_to": "UNTIL", "reason": "REASON"},
     },
-    words={"withdrawn": {"true": "1", "false": "0"}},
+    words={
+        "withdrawn": {"true": "1", "false": "0"},
+        "status": {"active": "0", "blocked": "1"},
+        "document_type": {"invoice": "RE", "credit_note": "GS"},
+    },
+    camt="camt.053.001.02",
     derived={"accounts": {"is_business": {"constant": "true"}}},
 )  # fmt: skip
 

@@ -1,4 +1,7 @@
-"""make run: a simulated world, month after month through Airflow, and at the end the figures beside the truth."""
+"""make run: a simulated world, month after month through Airflow, and at the end the figures beside the truth.
+
+Hourly and daily processes run once a month, in its last hour and on its last day.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,20 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from jobs.ledger.periods import Period
+from jobs.ledger.periods import Grain, Period
 from jobs.runtime import config
 from jobs.runtime.environment import landing
 from jobs.runtime.errors import CallError
+from jobs.simulation.collecting import collect
 from jobs.simulation.world import World, simulate_world
 
-MARKER = "simulated"
-DAGS = ("ingest", "monthly_billing")
+DAGS: dict[str, Grain] = {  # in the order of a month: bill, pay, collect, nominate
+    "ingest": "month",
+    "monthly_billing": "month",
+    "vendor_payables": "hour",
+    "cash_application": "day",
+    "account_suspension": "day",
+}
 
 
 def months(world: World) -> list[str]:
@@ -27,7 +36,7 @@ def months(world: World) -> list[str]:
 
 def prepare(world: World, home: Path, progress: Callable[[str], None]) -> bool:
     """Make the world where there is none yet; whether it was made. Another world's home is refused."""
-    marker = home / MARKER
+    marker = home / config.SIMULATED
     wanted = json.dumps({"scale": world.scale, "seed": world.seed, "months": world.months, "first_month": world.first_month})
     known = home / "truth" / "world.json"
     if marker.exists() and known.exists():
@@ -59,13 +68,14 @@ def deliver(home: Path, month: str) -> int:
 
 
 def rehearse(world: World, home: Path, progress: Callable[[str], None], run_dag: Callable[[str, str], bool]) -> bool:
-    """Every month of the world: deliver, ingest, bill. run_dag: runs one DAG for one month, says whether it succeeded."""
+    """Every month of the world: deliver, then every process. run_dag: runs one DAG for one period, says whether it succeeded."""
     if prepare(world, home, progress):
         progress("the world stands; its truth lies beside it in truth/")
     well = True
     for month in months(world):
+        collect(world, home, month)
         files = deliver(home, month)
         progress(f"{month}: {files} files delivered" if files else f"{month}: nothing new was delivered")
-        for dag_id in DAGS:
-            well = run_dag(dag_id, month) and well
+        for dag_id, grain in DAGS.items():
+            well = run_dag(dag_id, Period(month).at(grain).key) and well
     return well

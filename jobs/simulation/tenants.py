@@ -9,7 +9,8 @@ from typing import Any
 
 import yaml
 
-from jobs.simulation.formats import DIALECTS, Dialect
+from jobs.simulation.formats import DIALECTS, Dialect, Feed
+from jobs.simulation.numbers import account_number, bank_code
 
 LINES = ("cloud", "retail", "media", "logistics", "utilities")
 ROWS_AT_SCALE_ONE = (35_000, 25_000, 15_000, 15_000, 10_000)  # of the five tenants every world has
@@ -17,6 +18,8 @@ ROWS_OF_OTHERS = (4_000, 8_000, 12_000, 16_000, 20_000)
 ROWS_PER_SCALE = 100_000
 GIANT = len(ROWS_AT_SCALE_ONE)  # index of the tenant that takes the rest of a larger world's rows
 BROKEN = 7  # index of the tenant that delivers unreadable files; JSON Lines, so that noise cannot pass for text
+CURRENCIES = {"GB": "GBP", "CH": "CHF", "JP": "JPY", "US": "USD", "CA": "USD"}  # the others pay in euros
+OTHERS_PAY_IN = "EUR"
 COMMON_CUSTOMERS = ("DE", "FR", "GB", "CH", "JP", "US", "AT", "BE", "IE", "CA")
 
 
@@ -66,6 +69,17 @@ SELLERS = {
     ),
 }
 HEADING = "# Simulated; written by jobs/simulation, rewritten with the world.\n"
+FEEDS: tuple[Feed, ...] = (
+    "accounts",
+    "prices",
+    "usage",
+    "vendors",
+    "purchase_orders",
+    "payables",
+    "disputes",
+    "promises",
+    "exemptions",
+)
 ENTITIES = (("US", "GB"), ("DE", "FR"), ("GB",), ("JP", "US"), ("CH",), ("FR", "CH"))
 
 
@@ -103,7 +117,7 @@ class SimTenant:
 
     @property
     def accounts(self) -> int:
-        """Accounts it starts with."""
+        """Customers it starts with."""
         return self.usage_rows // 100
 
     @property
@@ -121,6 +135,26 @@ class SimTenant:
         """Customer countries to draw from, those its own entities serve most often."""
         home = tuple(country for seller in self.sellers for country in SELLERS[seller].serves)
         return home * 4 + COMMON_CUSTOMERS
+
+    def entity(self, country: str) -> str:
+        """The id of the legal entity in a country."""
+        return f"{self.name}-{country.lower()}"
+
+    def bank_accounts(self, country: str) -> dict[str, str]:
+        """The account of a legal entity in every currency its customers are billed in, its own first."""
+        served = set(SELLERS[country].serves)
+        if country == self.sellers[0]:
+            elsewhere = {buyer for seller in self.sellers[1:] for buyer in SELLERS[seller].serves}
+            served |= {buyer for buyer in COMMON_CUSTOMERS if buyer not in elsewhere}
+        own = currency_of(country)
+        currencies = (own, *sorted({currency_of(buyer) for buyer in served} - {own}))
+        first = 100 * (self.index + 1) + 10 * self.sellers.index(country)
+        return {currency: account_number(country, first + number) for number, currency in enumerate(currencies)}
+
+
+def currency_of(country: str) -> str:
+    """The currency in which somebody of a country pays."""
+    return CURRENCIES.get(country, OTHERS_PAY_IN)
 
 
 def tenants_at(scale: int) -> tuple[SimTenant, ...]:
@@ -147,16 +181,22 @@ def tenant_file(tenant: SimTenant) -> dict[str, Any]:
         "business_line": tenant.line,
         "legal_entities": [
             {
-                "id": f"{tenant.name}-{country.lower()}",
+                "id": tenant.entity(country),
+                "name": f"{tenant.name.removeprefix('sim-').replace('-', ' ').title()} {country}",
                 "country": country,
                 "timezone": SELLERS[country].timezone,
                 "invoice_prefix": f"{tenant.line[0].upper()}{tenant.index + 1:02d}{country}",
                 "tax_policy": tax_policy(country),
                 "serves": list(SELLERS[country].serves),
+                "bank_accounts": [
+                    {"iban": account, "bic": bank_code(country), "currency": currency, "pays": True}
+                    for currency, account in tenant.bank_accounts(country).items()
+                ],
             }
             for country in tenant.sellers
         ],
-        "feeds": {feed: tenant.dialect.mapping(feed, tenant.timezone) for feed in ("accounts", "prices", "usage")},
+        "feeds": {feed: tenant.dialect.mapping(feed, tenant.timezone) for feed in FEEDS}
+        | {"bank_transactions": {"format": "camt"}},
     }
 
 

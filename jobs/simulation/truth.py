@@ -74,6 +74,20 @@ class TotalTruth:
 
 
 @dataclass(frozen=True)
+class PayablesTruth:
+    """The vendor invoices of one month, as the run at its end has to decide and pay them."""
+
+    received: int
+    lines: int  # records they come in
+    decisions: dict[str, int]  # accept, hold, reject: what is first decided of those received
+    wrong: dict[str, str | None]  # payable -> the one rule that it breaks
+    released: list[str]  # held a month before, accepted now
+    accepted: dict[str, str]  # gross amounts accepted in the month, by currency; credit notes are negative
+    instructions: int  # payables paid
+    instructed: dict[str, str]  # their amounts by currency
+
+
+@dataclass(frozen=True)
 class MonthTruth:
     """One tenant's month: what it delivers, what it is billed, and how many rows of it come a month too late."""
 
@@ -82,6 +96,7 @@ class MonthTruth:
     usage_rows: int  # billed, over all currencies
     charges: int
     late_rows: int  # of this month, in the next one's delivery
+    payables: PayablesTruth
 
 
 @dataclass(frozen=True)

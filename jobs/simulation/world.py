@@ -11,6 +11,7 @@ from pathlib import Path
 
 import duckdb
 
+from jobs.runtime.config import SIMULATED
 from jobs.runtime.errors import CallError
 from jobs.simulation.accounts import accounts_of
 from jobs.simulation.deliveries import deliver
@@ -18,8 +19,6 @@ from jobs.simulation.months import Month
 from jobs.simulation.prices import price_rows
 from jobs.simulation.tenants import SimTenant, tenants_at, write_configuration
 from jobs.simulation.truth import MonthTruth, TenantTruth, Truth, totals_of
-
-MARKER = "simulated"
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def simulate_world(world: World, into: Path, progress: Callable[[str], None]) ->
 
 def _claim(into: Path, world: World) -> None:
     """Mark the home as simulated, before anything else is written, and clear an earlier world out of it."""
-    marker = into / MARKER
+    marker = into / SIMULATED
     real = [folder for folder in ("landing", "warehouse") if (into / folder).exists()]
     if real and not marker.exists():
         raise CallError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import date
 from decimal import Decimal
 from html.parser import HTMLParser
 
@@ -121,3 +122,135 @@ def test_labels_are_cut_and_columns_stay_inside():
     columns = str(report.months_chart("EUR, gross", months, "EUR"))
     assert columns.count("<rect") == len(months)
     assert columns.count('class="label"') < len(months)  # labels that would touch are left out
+
+
+# --- after the bill ---------------------------------------------------------------------------------------------------
+
+END = date(2026, 1, 1)  # the day of the runs
+
+
+def publish(stage, period, tables):
+    """Rows of tables as one complete publication of alpha."""
+    publication = handmade.an_id(stage, period)[:32]
+    versions = [handmade.commit(name, rows, publication, "alpha", stage, "2026-01") for name, rows in tables.items()]
+    lane = "bank_transactions" if stage == "ingestion" else "main"
+    handmade.complete(stage, "alpha", publication, versions, {(period, lane): {}})
+
+
+def decision(name, how, rules=(), at="2026-01-01T23"):
+    return {
+        "period": END, "payable_id": name, "source_id": name, "decided_at": at, "decision": how, "rule_ids": list(rules), "reason_count": len(rules),
+        "received_on": date(2026, 1, 10), "currency": "EUR", "gross_amount": Decimal("12.50"),
+    }  # fmt: skip
+
+
+def paid(name):
+    return {
+        "period": END,
+        "instruction_id": name,
+        "batch_id": "b1",
+        "payable_id": name,
+        "currency": "EUR",
+        "amount": Decimal("12.50"),
+    }
+
+
+def received(name, amount="10"):
+    return {
+        "period": handmade.JANUARY, "transaction_id": name, "bank_account": "DE1", "booking_date": date(2026, 1, 20), "amount": Decimal(amount),
+        "currency": "EUR", "landing_id": "statement", "row_number": 1,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def busy(house):
+    """Alpha has payables, payments, receipts and a candidate besides."""
+    receipt = {"period": END, "bank_account": "DE1", "currency": "EUR"}
+    publish("payable_validation", "2026-01-01T23", {"payables.decisions": [
+        decision("p1", "accept"), decision("p2", "hold", ["po-required"], "2026-01-01T22"), decision("p2", "accept"),
+        decision("p3", "reject", ["arithmetic"]),
+    ]})  # fmt: skip
+    batch = {"period": END, "batch_id": "b1", "currency": "EUR", "instruction_count": 1, "control_sum": Decimal("12.50")}
+    publish(
+        "payment_planning",
+        "2026-01-01T23",
+        {"payables.payment_batches": [batch], "payables.payment_instructions": [paid("p1")]},
+    )
+    publish("ingestion", "2026-01", {"raw.bank_transactions": [received("t1"), received("t2", "7"), received("t3", "-99")]})
+    publish("cash_matching", "2026-01-01", {
+        "cash.applications": [receipt | {"transaction_id": "t1", "document_id": "d1", "amount": Decimal(10)}],
+        "cash.unapplied": [receipt | {"transaction_id": "t2", "received": Decimal(7), "applied": Decimal(0), "unapplied": Decimal(7)}],
+        "cash.suggestions": [receipt | {"transaction_id": "t2", "rank": rank, "document_ids": [f"d{rank + 1}"]} for rank in (1, 2)],
+    })  # fmt: skip
+    publish(
+        "suspension_selection",
+        "2026-01-01",
+        {"suspension.candidates": [{"period": END, "account_id": "A1", "action": "warned"}]},
+    )
+    return house
+
+
+def told_of_money(home, wrong, receipts, candidates, instructed="12.5"):
+    """What a simulation would say of it."""
+    truth_of(home)
+    file = home / "truth" / "truth.json"
+    truth = json.loads(file.read_text())
+    month = truth["tenants"]["alpha"]["months"]["2026-01"]
+    month["payables"] = {"wrong": wrong, "instructions": 1, "instructed": {"EUR": instructed}}
+    file.write_text(json.dumps(truth))
+    (home / "truth" / "cash").mkdir()
+    told = {"alpha": {"receipts": receipts, "candidates": candidates}}
+    (home / "truth" / "cash" / "2026-01.json").write_text(json.dumps({"tenants": told}))
+
+
+def a_receipt(name, kind, document):
+    return {"transaction_id": name, "bank_account": "DE1", "kind": kind, "invoices": [document]}
+
+
+WRONG = {"p2": "po-required", "p3": "arithmetic"}
+RECEIPTS = [a_receipt("t1", "exact", "d1"), a_receipt("t2", "without_reference", "d2")]
+
+
+def test_payables_cash_and_candidates_are_told(busy):
+    money = report.facts().money
+    assert (money.payables.received, money.payables.decisions) == (3, {"accept": 2, "hold": 0, "reject": 1})
+    assert (money.cash.receipts, money.cash.applied, money.cash.left, money.cash.offered) == (2, 1, 1, 1)
+    assert money.cash.amounts == ({"currency": "EUR", "received": 17, "applied": 10, "unapplied": 7},)
+    said = report.summary()
+    assert "Payables: 3 received: 2 accepted, 0 held, 1 rejected" in said
+    assert "Payments: 1 batches, payables paid 1\n  EUR 12.50" in said
+    assert "Cash: receipts 2, applied 1\n  left for a person 1, 1 with suggestions" in said
+    assert "Suspension: nominated (1 warned)" in said
+    assert re.search(r"Receivable at the end: EUR 5.96, in 2 documents", said)
+    assert "caught" not in said and len(said.splitlines()) <= SCREEN
+    page = report.write().read_text()
+    assert "<h2>Cash</h2>" in page and "<h2>Accounts nominated</h2>" in page and "Wrong by it" not in page
+
+
+def test_they_meet_their_truth(busy):
+    told_of_money(busy, WRONG, RECEIPTS, {"A1": "warned"})
+    money = report.facts().money
+    assert money.payables.is_right and money.cash.is_right
+    said = report.summary()
+    assert "wrong payables 2, caught 2; good ones stopped 0 of 1" in said
+    assert "payables paid 1 of 1, amounts equal in 1 currencies" in said
+    assert "receipts 2, applied 1 of 1 that say what they pay, of these wrong 0" in said
+    assert "first suggestion right for 1 of 1" in said
+    assert "candidates 1 of 1" in said
+    assert 'class="pill bad"' not in report.write().read_text()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "receipts", "candidates", "instructed", "said"),
+    [
+        pytest.param({**WRONG, "p1": "stale-date"}, RECEIPTS, {"A1": "warned"}, "12.5", "not caught: stale-date 0 of 1", id="a_wrong_one_accepted"),
+        pytest.param({"p3": "arithmetic"}, RECEIPTS, {"A1": "warned"}, "12.5", "good ones stopped 1 of 2", id="a_good_one_stopped"),
+        pytest.param(WRONG, RECEIPTS, {"A1": "warned"}, "12.51", "amounts NOT EQUAL", id="a_cent_too_little_paid"),
+        pytest.param(WRONG, [a_receipt("t1", "exact", "d9"), RECEIPTS[1]], {"A1": "warned"}, "12.5", "of these wrong 1", id="applied_to_another"),
+        pytest.param(WRONG, RECEIPTS, {"A1": "hold", "A2": "warned"}, "12.5", "candidates 0 of 2, 1 more than expected", id="other_candidates"),
+    ],
+)  # fmt: skip
+def test_they_miss_their_truth(busy, wrong, receipts, candidates, instructed, said):
+    told_of_money(busy, wrong, receipts, candidates, instructed)
+    assert said in report.summary()
+    assert 'class="pill bad"' in report.write().read_text()

@@ -71,3 +71,46 @@ def test_a_mended_tenant_is_not_held_any_more(house):
 
 def test_an_empty_home_has_a_status(home):
     assert "nothing has been published yet" in status.tell()
+
+
+def ran(stage, period, lane="main", name="one"):
+    """A complete publication of alpha without any rows."""
+    handmade.complete(stage, "alpha", f"{stage}-{period}-{name}", [], {(period, lane): {}})
+
+
+def test_hours_and_days_stand_in_their_month(house):
+    ran("ingestion", "2026-01", "payables")
+    ran("payable_validation", "2026-01-30T09")
+    ran("payable_validation", "2026-01-31T23")
+    found = {(unit.stage, unit.period): unit for unit in status.standings("alpha")}
+    assert {period for _, period in found} == {"2026-01"}
+    assert found["payable_validation", "2026-01"].run_period == "2026-01-31T23"
+    assert found["payment_planning", "2026-01"].state == status.MISSING
+    assert ("cash_matching", "2026-01") not in found  # no statement has landed
+    assert (
+        "payment_planning 2026-01-31T23 has not run for alpha: countinghouse run payment_planning --period 2026-01-31T23"
+        in status.tell()
+    )
+
+
+def test_a_held_hour_holds_until_a_later_one_is_published(house):
+    ran("ingestion", "2026-01", "payables")
+    held = {"detail": '{"held": ["alpha"]}', "period": "2026-01-31T22", "run_id": "hour-22"}
+    handmade.ended("payable_validation", "alpha", "audit", "held", "hour-22", **held)
+
+    def state():
+        return {unit.stage: unit.state for unit in status.standings("alpha")}["payable_validation"]
+
+    assert state() == status.HELD
+    assert "payable_validation 2026-01-31T22 holds alpha" in status.tell()
+    ran("payable_validation", "2026-01-31T23")
+    assert state() == status.PUBLISHED
+
+
+def test_a_lane_of_receipts_is_no_posted_month(house):
+    ran("ingestion", "2026-02", "bank_transactions")
+    ran("ledger_posting", "2026-02", "receipts")
+    found = {(unit.stage, unit.period): unit.state for unit in status.standings("alpha")}
+    assert found["cash_matching", "2026-02"] == status.MISSING
+    assert ("billing_aggregation", "2026-02") not in found  # nothing to bill
+    assert "cash_matching 2026-02-28 has not run for alpha" in status.tell()
