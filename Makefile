@@ -8,7 +8,7 @@ STAMP := $(VENV)/.ready
 SOURCES := jobs expectations dags tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check-machine run test test-ui test-faults lint format bench airflow sql check-conf status report zip lock clean
+.PHONY: help setup check-machine run test test-slow test-ui test-faults test-real lint format bench airflow sql check-conf status report zip lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  make %-14s %s\n", $$1, $$2}'
@@ -33,13 +33,19 @@ run: setup ## Three simulated months through Airflow: files to posted invoices, 
 	@$(BIN)/countinghouse rehearse
 
 test: setup ## The tests that hold on every commit (twelve minutes at most on two cores)
-	@$(BIN)/python -m pytest tests --ignore=tests/ui --ignore=tests/faults --ignore=tests/benchmarks $(ARGS)
+	@$(BIN)/python -m pytest tests --ignore=tests/ui --ignore=tests/faults --ignore=tests/real --ignore=tests/benchmarks -m "not slow" $(ARGS)
 
-test-ui: setup ## A backfill of three months through the Airflow UI in headless Chromium
+test-slow: setup ## Whole runs of payables, cash and suspension on one home, and large real files
+	@$(BIN)/python -m pytest tests --ignore=tests/ui --ignore=tests/faults --ignore=tests/real --ignore=tests/benchmarks -m slow $(ARGS)
+
+test-ui: setup ## In headless Chromium: three months backfilled, and a red one mended, through the Airflow UI
 	@$(BIN)/python -m pytest tests/ui $(ARGS)
 
-test-faults: setup ## Processes killed between every two commits; then the tables equal those of an undisturbed run
+test-faults: setup ## Processes killed between every two commits, and a stage by spark-submit: both end as on any other day
 	@$(BIN)/python -m pytest tests/faults $(ARGS)
+
+test-real: setup ## Thirteen months of a real retailer by one backfill, every figure recomputed from its files
+	@$(BIN)/python -m pytest tests/real $(ARGS)
 
 lint: setup ## What reviewers need not look for: ruff, format, mypy
 	@$(BIN)/ruff check $(SOURCES) scripts
@@ -69,9 +75,7 @@ report: setup ## Write the HTML report again
 	@$(BIN)/countinghouse report
 
 zip: ## The packages as a zip for spark-submit on a cluster (never a wheel: Python workers cannot import from one)
-	@mkdir -p build && rm -f build/countinghouse.zip
-	@$(PYTHON) -c "import shutil, tempfile, pathlib; d = tempfile.mkdtemp(); [shutil.copytree(p, pathlib.Path(d, p), ignore=shutil.ignore_patterns('__pycache__')) for p in ('jobs', 'expectations')]; shutil.make_archive('build/countinghouse', 'zip', d)"
-	@echo build/countinghouse.zip
+	@$(PYTHON) scripts/packages.py
 
 lock: setup ## Resolve pyproject.toml into requirements.lock again
 	@$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet -o requirements.lock

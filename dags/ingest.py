@@ -57,7 +57,7 @@ from pathlib import Path
 import pendulum
 from airflow.sdk import Param, dag
 
-from jobs.runtime.dag_tasks import month, monthly, params
+from jobs.runtime.dag_tasks import monthly, params, process
 from jobs.stages import INGESTION
 
 
@@ -78,7 +78,7 @@ from jobs.stages import INGESTION
 )
 def ingest() -> None:
     """Wire the one stage."""
-    month((INGESTION,))
+    process((INGESTION,))
 
 
 ingest()

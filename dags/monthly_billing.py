@@ -43,7 +43,9 @@ airflow backfill create --dag-id monthly_billing --from-date 2011-01-01 --to-dat
     --reprocess-behavior completed --dag-run-conf '{"reason": "rates of Q1 corrected, ticket 4711"}'
 ```
 
-Add `--dry-run` to see the months first. Backfill `ingest` before, if the months were never landed. One month without
+Months that are not issued yet take their numbers in the order in which they are issued: say `--max-active-runs 1` (in the
+form: *Max Active Runs* 1), or months side by side number out of order. Add `--dry-run` to see the months first. Backfill
+`ingest` before, if the months were never landed. `AIRFLOW_HOME` is `<home>/airflow` for these commands. One month without
 Airflow's scheduler: `airflow dags test monthly_billing --conf '{"period": "2011-01"}'`.
 
 ## Exit codes of `countinghouse run`
@@ -57,7 +59,7 @@ from pathlib import Path
 import pendulum
 from airflow.sdk import dag
 
-from jobs.runtime.dag_tasks import month, monthly, params
+from jobs.runtime.dag_tasks import monthly, params, process
 from jobs.stages import BILLING_AGGREGATION, INVOICE_GENERATION, LEDGER_POSTING
 
 STAGES = (BILLING_AGGREGATION, INVOICE_GENERATION, LEDGER_POSTING)
@@ -76,7 +78,7 @@ STAGES = (BILLING_AGGREGATION, INVOICE_GENERATION, LEDGER_POSTING)
 )
 def monthly_billing() -> None:
     """Wire the stages of a billed month."""
-    month(STAGES, graceful=True)
+    process(STAGES, graceful=True)
 
 
 monthly_billing()

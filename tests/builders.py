@@ -25,8 +25,10 @@ from jobs.ledger.tenants import Mapping as FeedMapping
 from jobs.runtime.gates import Judgement, Verdict, judge
 from jobs.runtime.tables import Table
 from jobs.runtime.verbs import Invocation
+from jobs.stages import BILLING_AGGREGATION, INGESTION, INVOICE_GENERATION, LEDGER_POSTING
 
 ALPHA, BETA = "alpha", "beta"
+OF_A_MONTH = (INGESTION, BILLING_AGGREGATION, INVOICE_GENERATION, LEDGER_POSTING)  # the stages that bill a month
 JULY = Period("2026-07")
 Row = dict[str, Any]
 
@@ -293,6 +295,22 @@ def dropped(home: Path, tenant_id: str, feed: str, name: str, content: str | byt
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return path
+
+
+ACCOUNTS_FILE = "account,name,country,currency\na-1,Ada Somebody,GB,GBP\na-2,Bob Somebody,US,USD\n"
+PRICES_FILE = "price,product,currency,since,unit_price\np-1,storage,GBP,2026-01-01,0.05\np-2,storage,USD,2026-01-01,0.07\n"
+USAGE_FILE = "id,account,product,at,units\nr-1,a-1,storage,2026-07-10 12:00:00,100\nr-2,a-2,storage,2026-07-31 23:30:00,50\n"
+UNPRICED_FILE = USAGE_FILE + "r-3,a-1,network,2026-07-11 12:00:00,7\n"  # of network there is no price yet
+NETWORK_FILE = "price,product,currency,since,unit_price\np-3,network,GBP,2026-01-01,1.00\n"
+
+
+def moved_in(home: Path, usage: Mapping[str, str], accounts: str = ACCOUNTS_FILE, prices: str = PRICES_FILE) -> None:
+    """Tenants by name, each with its configuration in the home's own conf/ and its files in landing."""
+    for name, told in usage.items():
+        conf_file(home, f"tenants/{name}.yaml", tenant_conf(name, prefix=name[0].upper()))
+        dropped(home, name, "accounts", "accounts.csv", accounts)
+        dropped(home, name, "prices", "prices.csv", prices)
+        dropped(home, name, "usage", "july.csv", told)
 
 
 def asked(stage: str, *tenants: str, key: str = "test", period: str = "2026-07", **parameters: str) -> Invocation:

@@ -18,10 +18,11 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 from typing import IO, Any
 
+from jobs.ledger.periods import Period
 from jobs.runtime import config, logs, spark_server
 from jobs.runtime.environment import environment as spark_environment
 from jobs.runtime.errors import CallError, RunBroke
@@ -167,7 +168,8 @@ def _named_after(period: str) -> Iterator[None]:
 
     def name(_mapper: Any, _connection: Any, run: Any) -> None:
         run.partition_key = period
-        run.partition_date = datetime.strptime(period, "%Y-%m").replace(hour=12, tzinfo=UTC)
+        named = Period(period)
+        run.partition_date = named.begins.replace(hour=12 if named.grain == "month" else named.begins.hour, tzinfo=UTC)
 
     event.listen(DagRun, "before_insert", name)
     try:

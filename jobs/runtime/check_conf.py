@@ -31,9 +31,9 @@ def check() -> str:
                         f"tenants/{name}.yaml: feeds.{feed}.columns has '{column}'; {nearest(column, columns)} Nothing was started."
                     )
             source_columns(mapping)
-            optional = ("record_id",) if FEEDS[feed].may_be_identified_by_content else ()
+            optional = {*FEEDS[feed].defaults, *(("record_id",) if FEEDS[feed].may_be_identified_by_content else ())}
             for column in FEEDS[feed].required:
-                if column not in mapping.columns and column not in optional and column != "valid_from":
+                if column not in mapping.columns and column not in optional and mapping.format != "camt":
                     raise ConfigError(
                         f"tenants/{name}.yaml: feeds.{feed}.columns does not say how '{column}' is made, which every {feed} row "
                         f"needs. Nothing was started."

@@ -11,7 +11,7 @@ import importlib
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from airflow.sdk import (
     Asset,
@@ -28,13 +28,18 @@ from airflow.sdk import (
 )
 
 from jobs.runtime import logs
-from jobs.runtime.errors import EXIT_BROKE, EXIT_REFUSED, CallError, CountingHouseError, Refused
-from jobs.stages import STAGES, VERBS, Stage
+from jobs.runtime.errors import EXIT_BROKE, EXIT_REFUSED, CallError, CountingHouseError, UpstreamMissing
+from jobs.stages import BY_NAME, STAGES, VERBS, Stage
 
 if TYPE_CHECKING:
     from jobs.runtime.verbs import Invocation, Outcome
 
-PERIOD_PATTERN = r"^\d{4}-(0[1-9]|1[0-2])$"
+PERIOD_PATTERNS = {
+    "month": r"^\d{4}-(0[1-9]|1[0-2])$",
+    "day": r"^\d{4}-(0[1-9]|1[0-2])-\d{2}$",
+    "hour": r"^\d{4}-(0[1-9]|1[0-2])-\d{2}T\d{2}$",
+}
+EXAMPLES = {"month": "2026-10", "day": "2026-10-31", "hour": "2026-10-31T14"}
 UPSTREAM_RETRIES, UPSTREAM_DELAY = 2, timedelta(minutes=5)  # how long a month waits for what it is made from
 BROKEN_DELAY = timedelta(seconds=20)  # a server that was restarted, a disk that was cleared
 TEST_USER = "dag_test"  # what Airflow calls the user of `airflow dags test` and DAG.test
@@ -85,15 +90,16 @@ class Patience(RetryPolicy):
 
 
 class StageVerb(BaseOperator):
-    """One verb of one stage for one month, in this process or, where the environment says submit, by spark-submit."""
+    """One verb of one stage for one period, in this process or, where the environment says submit, by spark-submit."""
 
     ui_color = "#eef3f7"
 
-    def __init__(self, *, stage: str, verb: str, **kwargs: Any) -> None:
+    def __init__(self, *, stage: str, verb: str, lane: str = "main", **kwargs: Any) -> None:
         # The policy decides how many of the retries are used, and after which delay.
         super().__init__(retries=UPSTREAM_RETRIES, retry_delay=BROKEN_DELAY, retry_policy=Patience(), **kwargs)
         self.stage = stage
         self.verb = verb
+        self.lane = lane
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Run the verb; an error made for a person ends the task with that person's sentence."""
@@ -103,8 +109,7 @@ class StageVerb(BaseOperator):
             invocation = self.invocation(context)
             outcome = carry_out(self.verb, invocation)
         except CountingHouseError as error:
-            waits = isinstance(error, Refused) and self.verb == "write"
-            raise end(str(error), error.exit_code, waits=waits) from None
+            raise end(str(error), error.exit_code, waits=isinstance(error, UpstreamMissing)) from None
         told = {"run_id": outcome.run_id, "attempt": outcome.attempt, "status": outcome.status, "message": outcome.message}
         if outcome.status == "held":
             context["ti"].xcom_push(key="held", value=sorted(outcome.held))
@@ -121,16 +126,31 @@ class StageVerb(BaseOperator):
         run, params = context["dag_run"], context["params"]
         return Invocation(
             stage=self.stage,
-            period=period_of(context),
+            period=self._period(context),
             run_key=run.run_id,
+            lane=self.lane,
             tenants=self._tenants(context),
             parameters={"replay": str(params["replay"])} if params.get("replay") else {},
             dag_id=run.dag_id,
             dag_run_id=run.run_id,
             task=self.task_id,
             actor=actor_of(context),
-            reason=str(params.get("reason") or run.note or ""),
+            reason=self._reason(context),
         )
+
+    def _reason(self, context: Context) -> str:
+        """Why this is done, and of a publication that had to be approved who has approved it."""
+        reason = str(context["params"].get("reason") or context["dag_run"].note or "")
+        approver = context["ti"].xcom_pull(task_ids=f"{self.stage}.approved") if self.verb == "publish" else None
+        return "; ".join(told for told in (reason, f"approved by {approver}" if approver else "") if told)
+
+    def _period(self, context: Context) -> str:
+        """The period of the run, as this stage names it: an hourly run posts into the month that its hour lies in."""
+        from jobs.ledger.periods import Period
+
+        grain = BY_NAME[self.stage].grain
+        period = Period(period_of(context))
+        return (period.at(grain) if grain else period).key
 
     def _tenants(self, context: Context) -> tuple[str, ...]:
         """The tenants asked for by name, less those that an earlier stage of this run has held."""
@@ -138,7 +158,7 @@ class StageVerb(BaseOperator):
         if not asked:
             return ()
         audits = sorted(task for task in self.get_flat_relative_ids(upstream=True) if task.endswith(".audit"))
-        own = f"{self.stage}.audit"
+        own = f"{group_name(BY_NAME[self.stage], self.lane)}.audit"
         held = {tenant for task in audits if task != own for tenant in held_by(context, task)}
         return tuple(tenant for tenant in asked if tenant not in held)
 
@@ -190,19 +210,19 @@ class Whole(BaseOperator):
 
     ui_color = "#f4efe3"
 
-    def __init__(self, *, stages: Sequence[str], **kwargs: Any) -> None:
+    def __init__(self, *, groups: Sequence[str], **kwargs: Any) -> None:
         super().__init__(trigger_rule=TriggerRule.ALL_DONE, retries=UPSTREAM_RETRIES, retry_policy=Patience(), **kwargs)
-        self.stages = list(stages)
+        self.groups = list(groups)
 
     def execute(self, context: Context) -> str:
         """Look at how every verb of this run ended."""
         if not is_test(context):
             log_through_airflow()
         run = context["dag_run"]
-        tasks = [f"{stage}.{verb}" for stage in self.stages for verb in VERBS]
+        tasks = [f"{group}.{verb}" for group in self.groups for verb in VERBS]
         states = context["ti"].get_task_states(dag_id=run.dag_id, task_ids=tasks, run_ids=[run.run_id]).get(run.run_id, {})
         lines, not_started, to_clear = [], [], ""
-        for stage in self.stages:
+        for stage in self.groups:
             ended = {verb: str(states.get(f"{stage}.{verb}")) for verb in VERBS}
             if set(ended.values()) == {"success"}:
                 continue
@@ -229,21 +249,26 @@ class Whole(BaseOperator):
         raise end(message, EXIT_REFUSED)
 
 
-def stage_group(stage: Stage) -> TaskGroup:
+def group_name(stage: Stage, lane: str = "main") -> str:
+    """The task group of a stage carries its name; a further lane adds its own."""
+    return stage.name if lane == "main" else f"{stage.name}_{lane}"
+
+
+def stage_group(stage: Stage, lane: str = "main") -> TaskGroup:
     """write >> audit >> publish of a stage.
 
     A held tenant makes audit red and publish goes on for the others. When write failed there is nothing to publish, whatever
     an earlier attempt has left behind, so publish needs one of the two to have ended well; it refuses by itself what was
     staged and never judged.
     """
-    flow = f"{', '.join(stage.inputs) or 'landing'} -> {', '.join(stage.outputs)}"
-    with TaskGroup(group_id=stage.name, tooltip=flow) as group:
-        write = StageVerb(task_id="write", stage=stage.name, verb="write")
-        audit = StageVerb(task_id="audit", stage=stage.name, verb="audit")
+    with TaskGroup(group_id=group_name(stage, lane), tooltip=stage_tooltip(stage)) as group:
+        write = StageVerb(task_id="write", stage=stage.name, verb="write", lane=lane)
+        audit = StageVerb(task_id="audit", stage=stage.name, verb="audit", lane=lane)
         publish = StageVerb(
             task_id="publish",
             stage=stage.name,
             verb="publish",
+            lane=lane,
             trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS,
             outlets=[ASSETS[table] for table in stage.outputs],
         )
@@ -252,12 +277,20 @@ def stage_group(stage: Stage) -> TaskGroup:
     return group
 
 
-def month(stages: Sequence[Stage], graceful: bool = False) -> None:
-    """A group per stage, one after the other, and at the end the task that is green only when the whole month is."""
-    groups = [stage_group(stage) for stage in stages]
+def stage_tooltip(stage: Stage) -> str:
+    """What a stage reads and writes."""
+    return f"{', '.join(stage.inputs) or 'landing'} -> {', '.join(stage.outputs)}"
+
+
+Step: TypeAlias = Stage | tuple[Stage, str] | TaskGroup  # a stage, a lane of one, or a group that somebody has made
+
+
+def process(steps: Sequence[Step], graceful: bool = False) -> None:
+    """A group per stage, one after the other, and at the end the task that is green only when all of it is."""
+    groups = [_group(step) for step in steps]
     if graceful:
-        Grace(task_id="grace", stage=stages[0].name) >> groups[0]
-    whole = Whole(task_id=WHOLE, stages=[stage.name for stage in stages])
+        Grace(task_id="grace", stage=str(groups[0].group_id)) >> groups[0]
+    whole = Whole(task_id=WHOLE, groups=[str(group.group_id) for group in groups])
     chain(*groups, whole)
     for group in groups:
         [group.children[f"{group.group_id}.{verb}"] for verb in ("audit", "publish")] >> whole
@@ -268,15 +301,31 @@ def monthly(hour: int = 12) -> CronPartitionTimetable:
     return CronPartitionTimetable(f"0 {hour} 1 * *", timezone="UTC", run_offset=-1, key_format="%Y-%m")
 
 
-def params(**more: Param) -> dict[str, Param]:
-    """What a person may say to a run of a month."""
+def _group(step: Step) -> TaskGroup:
+    if isinstance(step, TaskGroup):
+        return step
+    return stage_group(*step) if isinstance(step, tuple) else stage_group(step)
+
+
+def daily(hour: int = 6) -> CronPartitionTimetable:
+    """Every day, for the day before; the run is named after that day."""
+    return CronPartitionTimetable(f"0 {hour} * * *", timezone="UTC", run_offset=-1, key_format="%Y-%m-%d")
+
+
+def hourly() -> CronPartitionTimetable:
+    """Every hour, for the hour before; the run is named after that hour."""
+    return CronPartitionTimetable("0 * * * *", timezone="UTC", run_offset=-1, key_format="%Y-%m-%dT%H")
+
+
+def params(grain: Literal["month", "day", "hour"] = "month", **more: Param) -> dict[str, Param]:
+    """What a person may say to a run."""
     return {
         "period": Param(
             None,
             type=["null", "string"],
-            pattern=PERIOD_PATTERN,
-            title="Month",
-            description="Only for a run without a partition key, for instance a test: 2026-10",
+            pattern=PERIOD_PATTERNS[grain],
+            title=grain.capitalize(),
+            description=f"Only for a run without a partition key, for instance a test: {EXAMPLES[grain]}",
         ),
         "tenants": Param(
             [], type=["null", "array"], items={"type": "string"}, title="Tenants", description="Only these; empty means all"

@@ -15,6 +15,10 @@ from jobs.runtime.books import Books, known_tenant, literal
 from jobs.runtime.ops import Publication, Unit
 from jobs.stages import BILLING_AGGREGATION, INGESTION, INVOICE_GENERATION, LEDGER_POSTING
 
+LANDED = tuple(
+    name for name in INGESTION.outputs if name.startswith("raw.") and name not in ("raw.landed_files", "raw.quarantine")
+)
+
 
 @dataclass(frozen=True)
 class Identity:
@@ -54,17 +58,14 @@ IDENTITIES: tuple[Identity, ...] = (
     ),
     Identity(
         "rows in the tables = rows in the files' accounts",
-        ("raw.landed_files", "raw.quarantine", "raw.accounts", "raw.prices", "raw.usage"), "files",
-        """
+        ("raw.landed_files", "raw.quarantine", *LANDED), "files",
+        f"""
         WITH accepted AS (
-            SELECT tenant_id, landing_id, count(*) AS n FROM raw.usage GROUP BY ALL
-            UNION ALL SELECT tenant_id, landing_id, count(*) FROM raw.accounts GROUP BY ALL
-            UNION ALL SELECT tenant_id, landing_id, count(*) FROM raw.prices GROUP BY ALL
+            {" UNION ALL ".join(f"SELECT tenant_id, landing_id, count(*) AS n FROM {table} GROUP BY ALL" for table in LANDED)}
         ), refused AS (SELECT tenant_id, landing_id, count(*) AS n FROM raw.quarantine GROUP BY ALL)
         SELECT f.tenant_id, f.landing_id AS example,
                coalesce(f.rows_accepted = coalesce(a.n, 0) AND f.rows_quarantined = coalesce(q.n, 0), false) AS holds
         FROM raw.landed_files f LEFT JOIN accepted a USING (tenant_id, landing_id) LEFT JOIN refused q USING (tenant_id, landing_id)
-        WHERE f.feed IN ('accounts', 'prices', 'usage')
         """,
     ),
     Identity(
@@ -168,18 +169,83 @@ IDENTITIES: tuple[Identity, ...] = (
         """,
     ),
     Identity(
-        "open items = control account", ("ledger.open_items", "ledger.journal_lines"), "legal entities, months and currencies",
+        "every accepted payable is posted once, at its gross", ("payables.decisions", "ledger.journal_lines"), "payables",
+        """
+        WITH owed AS (
+            SELECT tenant_id, document_id AS payable_id, sum(credit - debit) AS amount, count(DISTINCT entry_id) AS times
+            FROM ledger.journal_lines WHERE event = 'payable_accepted' AND ledger_account = 'accounts_payable' AND {month} GROUP BY ALL
+        ), accepted AS (
+            SELECT d.tenant_id, d.payable_id, sum(d.gross_amount) AS gross FROM payables.decisions d
+            SEMI JOIN posted p ON p.tenant_id = d.tenant_id AND p.period = date_trunc('month', d.period)
+            WHERE d.decision = 'accept' AND {month_of_day} GROUP BY ALL
+        )
+        SELECT tenant_id, payable_id AS example, coalesce(o.amount = a.gross AND o.times = 1, a.gross = 0) IS TRUE AS holds
+        FROM accepted a FULL OUTER JOIN owed o USING (tenant_id, payable_id)
+        """,
+    ),
+    Identity(
+        "a payment batch = its instructions", ("payables.payment_batches", "payables.payment_instructions"), "batches",
+        """
+        WITH paid AS (
+            SELECT tenant_id, batch_id, sum(amount) AS amount, count(*) AS n, count(DISTINCT currency) AS currencies
+            FROM payables.payment_instructions GROUP BY ALL
+        )
+        SELECT tenant_id, batch_id AS example,
+               coalesce(b.control_sum = p.amount AND b.instruction_count = p.n AND p.currencies = 1, false) AS holds
+        FROM payables.payment_batches b FULL OUTER JOIN paid p USING (tenant_id, batch_id)
+        """,
+    ),
+    Identity(
+        "only what was accepted is paid, and once", ("payables.payment_instructions", "payables.decisions"), "payables",
+        """
+        WITH paid AS (SELECT tenant_id, payable_id, count(*) AS times, sum(amount) AS amount FROM payables.payment_instructions GROUP BY ALL),
+             accepted AS (SELECT tenant_id, payable_id, gross_amount FROM payables.decisions WHERE decision = 'accept')
+        SELECT tenant_id, payable_id AS example, coalesce(p.times = 1 AND p.amount = a.gross_amount, false) AS holds
+        FROM paid p LEFT JOIN accepted a USING (tenant_id, payable_id)
+        """,
+    ),
+    Identity(
+        "no receipt is applied beyond its amount", ("raw.bank_transactions", "cash.applications"), "receipts with applications",
+        """
+        WITH applied AS (SELECT tenant_id, transaction_id, bank_account, sum(amount) AS amount FROM cash.applications GROUP BY ALL),
+             received AS (SELECT DISTINCT tenant_id, transaction_id, bank_account, amount FROM raw.bank_transactions)
+        SELECT tenant_id, transaction_id AS example, coalesce(a.amount <= r.amount AND a.amount > 0, false) AS holds
+        FROM applied a LEFT JOIN received r USING (tenant_id, transaction_id, bank_account)
+        """,
+    ),
+    Identity(
+        "no document is paid beyond what it asks", ("ledger.journal_lines",), "documents that money was applied to",
+        """
+        SELECT tenant_id, document_id AS example, sum(debit - credit) >= 0 AS holds FROM ledger.journal_lines
+        WHERE ledger_account = 'accounts_receivable' GROUP BY tenant_id, document_id HAVING bool_or(event = 'cash_applied')
+        """,
+    ),
+    Identity(
+        "received = applied + unapplied", ("ledger.journal_lines",), "currencies",
+        """
+        SELECT tenant_id, currency AS example,
+               coalesce(sum(credit - debit) FILTER (ledger_account = 'unapplied_cash'), 0)
+               = coalesce(sum(debit - credit) FILTER (ledger_account = 'bank' AND event = 'cash_received'), 0)
+               - coalesce(sum(credit - debit) FILTER (ledger_account = 'accounts_receivable' AND event = 'cash_applied'), 0) AS holds
+        FROM ledger.journal_lines WHERE event IN ('cash_received', 'cash_applied') GROUP BY tenant_id, currency
+        """,
+    ),
+    Identity(
+        "open items = control account", ("ledger.open_items", "ledger.journal_lines"),
+        "control accounts of legal entities, months and currencies",
         """
         WITH control AS (
-            SELECT tenant_id, period, legal_entity_id, currency, sum(debit - credit) AS amount FROM ledger.journal_lines
-            WHERE ledger_account = 'accounts_receivable' AND {month} GROUP BY ALL
+            SELECT p.tenant_id, p.period, j.ledger_account, j.legal_entity_id, j.currency,
+                   sum(CASE j.ledger_account WHEN 'accounts_payable' THEN j.credit - j.debit ELSE j.debit - j.credit END) AS amount
+            FROM posted p JOIN ledger.journal_lines j ON j.tenant_id = p.tenant_id AND j.period <= p.period
+            WHERE j.ledger_account IN ('accounts_receivable', 'accounts_payable') GROUP BY ALL
         ), items AS (
-            SELECT tenant_id, period, legal_entity_id, currency, sum(open_amount) AS amount FROM ledger.open_items
-            WHERE {month} GROUP BY ALL
+            SELECT tenant_id, period, ledger_account, legal_entity_id, currency, sum(open_amount) AS amount
+            FROM ledger.open_items GROUP BY ALL
         )
-        SELECT tenant_id, legal_entity_id || ' ' || strftime(period, '%Y-%m') || ' ' || currency AS example,
+        SELECT tenant_id, ledger_account || ' ' || legal_entity_id || ' ' || strftime(period, '%Y-%m') || ' ' || currency AS example,
                coalesce(c.amount, 0) = coalesce(i.amount, 0) AS holds
-        FROM control c FULL OUTER JOIN items i USING (tenant_id, period, legal_entity_id, currency)
+        FROM control c FULL OUTER JOIN items i USING (tenant_id, period, ledger_account, legal_entity_id, currency) WHERE {month}
         """,
     ),
     Identity(
@@ -206,6 +272,7 @@ def verify(period: str | None = None, tenant: str | None = None) -> list[Finding
     """Every identity, per tenant; without a month, over all of them. Files and numbers belong to no month and are always whole."""
     known_tenant(tenant)
     month = f"period = DATE '{Period(period).first_day}'" if period else "true"
+    month_of_day = month.replace("period =", "date_trunc('month', d.period) =")
     publications = [p for p in ops.all_publications() if tenant in (None, p.unit.tenant_id)]
     findings = []
     with Books(tenant) as books:
@@ -216,7 +283,7 @@ def verify(period: str | None = None, tenant: str | None = None) -> list[Finding
             books.open(*(name for name in identity.tables if "." in name))
             if "all_numbers" in identity.tables:
                 _all_numbers(books)
-            query = identity.query.replace("{month}", month)
+            query = identity.query.replace("{month}", month).replace("{month_of_day}", month_of_day)
             for row in books.rows(
                 "SELECT tenant_id, count(*) AS compared, count(*) FILTER (NOT holds) AS broken, "
                 f"min(example) FILTER (NOT holds) AS example FROM ({query}) GROUP BY 1 ORDER BY 1"
@@ -246,6 +313,7 @@ def _all_numbers(books: Books) -> None:
 
     table = delta_log.open_table("invoicing.number_register")
     if table is None:
+        books.open("invoicing.number_register")
         books.connection.execute("CREATE OR REPLACE TEMP VIEW all_numbers AS SELECT * FROM invoicing.number_register")
         return
     held = "true" if books.tenant is None else f"tenant_id = {literal(books.tenant)}"
@@ -259,7 +327,7 @@ def _published(books: Books, name: str, publications: Sequence[Publication], sta
         {
             (p.unit.tenant_id, p.unit.period)
             for p in publications
-            if p.unit.stage == stage and period in (None, p.unit.period)
+            if p.unit.stage == stage and p.unit.lane == "main" and period in (None, p.unit.period)
         }
     )
     books.connection.execute(f"CREATE TEMP TABLE {name} (tenant_id VARCHAR, period DATE)")

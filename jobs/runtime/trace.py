@@ -138,9 +138,9 @@ def _chain(books: Books, header: Row) -> Chain:
     lines = books.rows(f"SELECT * FROM invoicing.invoice_lines WHERE {mine} ORDER BY line_no")
     taxes = books.rows(f"SELECT * FROM invoicing.invoice_taxes WHERE {mine} ORDER BY tax_category, tax_rate")
     register = books.rows(f"SELECT * FROM invoicing.number_register WHERE {mine}")
-    posted = f"period = DATE '{period}' AND document_id = {literal(invoice_id)}"
-    journal = books.rows(f"SELECT * FROM ledger.journal_lines WHERE {posted} ORDER BY entry_id, line_no")
-    items = books.rows(f"SELECT * FROM ledger.open_items WHERE {posted}")
+    posted = f"document_id = {literal(invoice_id)}"
+    journal = books.rows(f"SELECT * FROM ledger.journal_lines WHERE {posted} ORDER BY posting_date, entry_id, line_no")
+    items = books.rows(f"SELECT * FROM ledger.open_items WHERE {posted} ORDER BY period DESC LIMIT 1")
     charges = _charges(books, header, publications, charged)
     files = _files(books, [row for charge in charges.values() for row in (*charge["usage"], *charge["price"])])
     for line in lines:
@@ -253,7 +253,12 @@ def _sums(
     if debit != credit:
         told.append(f"the journal entry debits {debit:f} and credits {credit:f}")
     receivable = sum(
-        (row["debit"] - row["credit"] for row in journal if row["ledger_account"] == "accounts_receivable"), nothing
+        (
+            row["debit"] - row["credit"]
+            for row in journal
+            if row["ledger_account"] == "accounts_receivable" and row["event"].endswith("_issued")
+        ),
+        nothing,
     )
     if journal and receivable != header["gross_amount"]:
         told.append(f"{receivable:f} was posted as receivable, the invoice is {header['gross_amount']:f}")

@@ -11,15 +11,22 @@ import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import CronPartitionTimetable
 
-from jobs.runtime.dag_tasks import PERIOD_PATTERN, WHOLE, monthly
-from jobs.stages import BILLING_AGGREGATION, INGESTION, INVOICE_GENERATION, LEDGER_POSTING, STAGES, VERBS, Stage
+from jobs.runtime.dag_tasks import PERIOD_PATTERNS, WHOLE
+from jobs.stages import STAGES, VERBS, Stage
 
 DAGS = Path(__file__).resolve().parents[2] / "dags"
 FILES = sorted(DAGS.glob("*.py"))
-STAGES_OF: dict[str, tuple[Stage, ...]] = {
-    "ingest": (INGESTION,),
-    "monthly_billing": (BILLING_AGGREGATION, INVOICE_GENERATION, LEDGER_POSTING),
+GROUPS_OF: dict[str, tuple[str, ...]] = {
+    "ingest": ("ingestion",),
+    "monthly_billing": ("billing_aggregation", "invoice_generation", "ledger_posting"),
+    "vendor_payables": ("ingestion", "payable_validation", "payment_planning", "ledger_posting"),
+    "cash_application": ("ingestion", "ledger_posting_receipts", "cash_matching", "ledger_posting"),
+    "account_suspension": ("suspension_selection",),
 }
+GRAINS = {
+    "ingest": "month", "monthly_billing": "month", "vendor_payables": "hour", "cash_application": "day", "account_suspension": "day",
+}  # fmt: skip
+APPROVED = {"suspension_selection": ("approve", "approved")}  # groups with a person between audit and publish
 
 
 @pytest.fixture(scope="module")
@@ -30,11 +37,12 @@ def bag() -> DagBag:
 
 def test_dag_files_are_read_without_an_error(bag: DagBag) -> None:
     assert bag.import_errors == {}
-    assert set(bag.dags) == set(STAGES_OF)
+    assert set(bag.dags) == set(GROUPS_OF)
 
 
-def test_every_stage_runs_in_one_dag() -> None:
-    assert [stage.name for stages in STAGES_OF.values() for stage in stages] == [stage.name for stage in STAGES]
+def test_every_stage_and_lane_runs_in_a_dag() -> None:
+    wired = {group for groups in GROUPS_OF.values() for group in groups}
+    assert wired == {stage.name if lane == "main" else f"{stage.name}_{lane}" for stage in STAGES for lane in stage.lanes}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -42,7 +50,7 @@ def test_file_name_is_the_name_of_its_only_dag(bag: DagBag, file: Path) -> None:
     assert [dag.dag_id for dag in bag.dags.values() if dag.fileloc == str(file)] == [file.stem]
 
 
-@pytest.mark.parametrize("dag_id", STAGES_OF)
+@pytest.mark.parametrize("dag_id", GROUPS_OF)
 def test_runbook_says_what_an_operator_looks_for(bag: DagBag, dag_id: str) -> None:
     runbook = bag.dags[dag_id].doc_md or ""
     for needed in ("**When.**", "When something is red", "audit", "frozen", "rice", "half-way", "Backfill",
@@ -50,16 +58,27 @@ def test_runbook_says_what_an_operator_looks_for(bag: DagBag, dag_id: str) -> No
         assert needed in runbook, f"{dag_id}: the runbook does not speak of {needed}"
 
 
-@pytest.mark.parametrize("dag_id", STAGES_OF)
+@pytest.mark.parametrize("dag_id", GROUPS_OF)
 def test_groups_are_stages_of_write_audit_publish(bag: DagBag, dag_id: str) -> None:
     dag = bag.dags[dag_id]
     groups = {name: group for name, group in dag.task_group.get_task_group_dict().items() if name}
-    assert list(groups) == [stage.name for stage in STAGES_OF[dag_id]]
+    assert tuple(groups) == GROUPS_OF[dag_id]
     for name, group in groups.items():
+        if name in APPROVED:
+            continue
         assert set(group.children) == {f"{name}.{verb}" for verb in VERBS}
         assert dag.get_task(f"{name}.audit").upstream_task_ids == {f"{name}.write"}
         assert dag.get_task(f"{name}.publish").upstream_task_ids == {f"{name}.write", f"{name}.audit"}
         assert dag.get_task(f"{name}.publish").trigger_rule == "all_done_min_one_success"
+
+
+@pytest.mark.parametrize("name", APPROVED)
+def test_what_needs_approval_is_published_only_after_it(bag: DagBag, name: str) -> None:
+    dag = next(dag for dag in bag.dags.values() if dag.has_task(f"{name}.approve"))
+    assert dag.get_task(f"{name}.approve").upstream_task_ids == {f"{name}.write", f"{name}.audit"}
+    assert dag.get_task(f"{name}.approved").upstream_task_ids == {f"{name}.approve"}
+    publish = dag.get_task(f"{name}.publish")
+    assert (publish.upstream_task_ids, publish.trigger_rule) == ({f"{name}.approved"}, "all_success")
 
 
 def test_stages_follow_each_other_by_publication(bag: DagBag) -> None:
@@ -68,36 +87,41 @@ def test_stages_follow_each_other_by_publication(bag: DagBag) -> None:
     assert dag.get_task("ledger_posting.write").upstream_task_ids == {"invoice_generation.publish"}
 
 
-@pytest.mark.parametrize("dag_id", STAGES_OF)
+@pytest.mark.parametrize("dag_id", GROUPS_OF)
 def test_last_task_hears_of_every_audit_and_publication(bag: DagBag, dag_id: str) -> None:
     dag = bag.dags[dag_id]
     assert [task.task_id for task in dag.leaves] == [WHOLE]
     assert dag.get_task(WHOLE).trigger_rule == "all_done"
     assert dag.get_task(WHOLE).upstream_task_ids == {
-        f"{stage.name}.{verb}" for stage in STAGES_OF[dag_id] for verb in ("audit", "publish")
+        f"{group}.{verb}" for group in GROUPS_OF[dag_id] for verb in ("audit", "publish")
     }
 
 
-@pytest.mark.parametrize("dag_id", STAGES_OF)
-def test_runs_are_named_after_the_month_before(bag: DagBag, dag_id: str) -> None:
+@pytest.mark.parametrize("dag_id", GROUPS_OF)
+def test_runs_are_named_after_the_period_before(bag: DagBag, dag_id: str) -> None:
     dag = bag.dags[dag_id]
     timetable = dag.timetable
     assert isinstance(timetable, CronPartitionTimetable)
     told = (timetable.expression, timetable.run_offset, timetable.key_format, str(timetable.timezone))
-    expected = monthly(hour=12)
-    assert told == (expected.expression, expected.run_offset, expected.key_format, str(expected.timezone))
-    assert told == ("0 12 1 * *", -1, "%Y-%m", "UTC")
+    assert (
+        told
+        == {
+            "month": ("0 12 1 * *", -1, "%Y-%m", "UTC"),
+            "day": (f"0 {7 if dag_id == 'account_suspension' else 6} * * *", -1, "%Y-%m-%d", "UTC"),
+            "hour": ("0 * * * *", -1, "%Y-%m-%dT%H", "UTC"),
+        }[GRAINS[dag_id]]
+    )
     assert dag.start_date is not None and dag.start_date.isoformat() == "2010-12-01T00:00:00+00:00"
     assert not dag.catchup
 
 
-@pytest.mark.parametrize("dag_id", STAGES_OF)
+@pytest.mark.parametrize("dag_id", GROUPS_OF)
 def test_params_of_a_run_may_all_be_left_empty(bag: DagBag, dag_id: str) -> None:
     params = bag.dags[dag_id].params
     assert {name: params[name] for name in params} == {"period": None, "tenants": [], "reason": None} | (
         {"replay": None} if dag_id == "ingest" else {}
     )
-    assert params.get_param("period").schema["pattern"] == PERIOD_PATTERN
+    assert params.get_param("period").schema["pattern"] == PERIOD_PATTERNS[GRAINS[dag_id]]
     for name in params:
         assert "null" in params.get_param(name).schema["type"], f"{name}: the form would insist on a value"
 
@@ -120,11 +144,11 @@ def test_dag_file_looks_at_no_clock_and_reads_no_data(file: Path) -> None:
     assert not {name for name in called if name.rpartition(".")[2] in clocks | {"open", "read_text", "get"}}
 
 
-@pytest.mark.parametrize("module", ["dag_tasks", *(file.stem for file in FILES)])
+@pytest.mark.parametrize("module", ["dag_tasks", "dag_approval", *(file.stem for file in FILES)])
 def test_parsing_imports_no_spark(module: str, tmp_path: Path) -> None:
     load = (
-        "import jobs.runtime.dag_tasks"
-        if module == "dag_tasks"
+        f"import jobs.runtime.{module}"
+        if module.startswith("dag_")
         else f"import runpy; runpy.run_path({str(DAGS / module)!r} + '.py')"
     )
     heavy = "('pyspark', 'delta', 'great_expectations', 'pandas', 'pyarrow', 'deltalake', 'duckdb')"

@@ -10,8 +10,9 @@ import pytest
 from airflow.sdk import RetryAction
 
 from jobs.runtime import dag_tasks, environment, ops, verbs
+from jobs.runtime.dag_approval import SIMULATED_APPROVER, Approval, Approved
 from jobs.runtime.dag_tasks import Ended, Patience, StageVerb, Whole, period_of
-from jobs.runtime.errors import CallError, ConfigError, CountingHouseError, Refused, RunBroke, Superseded
+from jobs.runtime.errors import CallError, ConfigError, CountingHouseError, Refused, RunBroke, Superseded, UpstreamMissing
 from jobs.runtime.verbs import Invocation, Outcome
 
 
@@ -21,13 +22,13 @@ class FakeTask:
     def __init__(self, states: dict[str, str] | None = None, held: dict[str, list[str]] | None = None) -> None:
         self.states, self.held = states or {}, held or {}
         self.pushed: dict[str, Any] = {}
+        self.returned: dict[str, Any] = {}
 
     def xcom_push(self, key: str, value: Any) -> None:
         self.pushed[key] = value
 
-    def xcom_pull(self, task_ids: str, key: str) -> Any:
-        assert key == "held"
-        return self.held.get(task_ids)
+    def xcom_pull(self, task_ids: str, key: str = "return_value") -> Any:
+        return self.held.get(task_ids) if key == "held" else self.returned.get(task_ids)
 
     def get_task_states(self, dag_id: str, task_ids: list[str], run_ids: list[str]) -> dict[str, dict[str, str]]:
         return {run_ids[0]: {task: state for task, state in self.states.items() if task in task_ids}}
@@ -148,7 +149,8 @@ def test_held_tenants_end_the_audit_and_are_named_to_the_tasks_after_it(performe
 @pytest.mark.parametrize(
     ("error", "code", "name", "decision"),
     [
-        pytest.param(Refused("no usage"), 1, "write", RetryAction.RETRY, id="missing_upstream_is_waited_for"),
+        pytest.param(UpstreamMissing("no usage"), 1, "write", RetryAction.RETRY, id="missing_upstream_is_waited_for"),
+        pytest.param(Refused("no such day"), 1, "write", RetryAction.FAIL, id="what_is_forbidden_is_not"),
         pytest.param(Refused("never judged"), 1, "publish", RetryAction.FAIL, id="refused_publication_is_not"),
         pytest.param(Superseded("newer"), 1, "publish", RetryAction.FAIL, id="superseded"),
         pytest.param(ConfigError("typo"), 2, "write", RetryAction.FAIL, id="configuration"),
@@ -204,24 +206,90 @@ def ended(**states: str) -> dict[str, str]:
 
 def test_whole_month_is_green() -> None:
     task = FakeTask(ended())
-    assert Whole(task_id="whole", stages=["one", "two"]).execute(context(task=task)) == "monthly_billing 2026-10 is whole."
+    assert Whole(task_id="whole", groups=["one", "two"]).execute(context(task=task)) == "monthly_billing 2026-10 is whole."
 
 
 def test_month_with_a_held_tenant_is_not_whole() -> None:
     task = FakeTask(ended(two_audit="failed"), held={"two.audit": ["retail-uk"]})
     with pytest.raises(Ended, match="two: held retail-uk; see the log of two.audit") as said:
-        Whole(task_id="whole", stages=["one", "two"]).execute(context(task=task))
+        Whole(task_id="whole", groups=["one", "two"]).execute(context(task=task))
     assert "clear the task two.write" in str(said.value)
 
 
 def test_month_names_the_stage_that_broke_and_those_that_did_not_start() -> None:
     nothing = dict.fromkeys(("two_write", "two_audit", "two_publish"), "upstream_failed")
     with pytest.raises(Ended) as said:
-        Whole(task_id="whole", stages=["one", "two"]).execute(context(task=FakeTask(ended(one_publish="failed", **nothing))))
+        Whole(task_id="whole", groups=["one", "two"]).execute(context(task=FakeTask(ended(one_publish="failed", **nothing))))
     assert "  - one: publish failed\n  - two: not started\n" in str(said.value)
     assert "clear the task one.write" in str(said.value)
 
 
 def test_earlier_hold_is_forgotten_once_the_audit_has_passed() -> None:
     task = FakeTask(ended(), held={"one.audit": ["retail-uk"]})
-    assert "is whole" in Whole(task_id="whole", stages=["one", "two"]).execute(context(task=task))
+    assert "is whole" in Whole(task_id="whole", groups=["one", "two"]).execute(context(task=task))
+
+
+@pytest.mark.parametrize(
+    ("key", "stage", "period"),
+    [
+        ("2026-10-31T14", "payable_validation", "2026-10-31T14"), ("2026-10-31T14", "ledger_posting", "2026-10"),
+        ("2026-10-31", "ledger_posting", "2026-10"), ("2026-10-31", "ingestion", "2026-10-31"),
+    ],
+)  # fmt: skip
+def test_a_stage_runs_for_the_period_of_its_own_grain(key: str, stage: str, period: str) -> None:
+    task = StageVerb(task_id="write", stage=stage, verb="write")
+    assert task.invocation(context(key)).period == period
+
+
+ANNA = {"id": "anna", "name": "anna"}
+ANSWERS = {
+    # case: (the answer, who triggered, whether the home is simulated, what is said; None when it counts)
+    "a_second_person": ({"chosen_options": ["Approve"], "responded_by_user": ANNA}, "bert", False, None),
+    "anybody_for_a_scheduled_run": ({"chosen_options": ["Approve"], "responded_by_user": ANNA}, None, False, None),
+    "nothing_to_ask": ({"chosen_options": [], "nothing": True}, "bert", False, None),
+    "the_one_who_triggered": ({"chosen_options": ["Approve"], "responded_by_user": ANNA}, "anna", False, "may not approve it too"),
+    "rejected": ({"chosen_options": ["Reject"], "responded_by_user": ANNA}, "bert", False, "anna has rejected it"),
+    "marked_by_hand": (None, "bert", False, "nobody has answered"),
+    "time_ran_out": ({"chosen_options": ["Approve"], "responded_by_user": None}, "bert", False, "comes from nobody"),
+    "a_simulated_approver": (
+        {"chosen_options": ["Approve"], "responded_by_user": {"id": SIMULATED_APPROVER}}, "bert", False, "has no say in this home",
+    ),
+    "a_simulated_approver_at_home": (
+        {"chosen_options": ["Approve"], "responded_by_user": {"id": SIMULATED_APPROVER}}, "bert", True, None,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ANSWERS)
+def test_only_another_person_may_approve(case: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer, user, is_simulated, said = ANSWERS[case]
+    monkeypatch.setenv("COUNTINGHOUSE_HOME", str(tmp_path))
+    if is_simulated:
+        (tmp_path / "simulated").touch()
+    task = FakeTask()
+    task.returned["suspension_selection.approve"] = answer
+    ask = Approved(task_id="approved", stage="suspension_selection")
+    if said is None:
+        assert ask.execute(context("2026-10-31", user=user, task=task))
+    else:
+        with pytest.raises(Ended, match=said):
+            ask.execute(context("2026-10-31", user=user, task=task))
+
+
+def test_a_test_run_is_approved_only_in_a_simulated_home(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COUNTINGHOUSE_HOME", str(tmp_path))
+    asked = context("2026-10-31", user="dag_test")
+    question = Approval(task_id="approve", stage="suspension_selection")
+    with pytest.raises(Ended, match="a test run cannot ask anybody"):
+        question.execute(asked)
+    (tmp_path / "simulated").touch()
+    assert question.execute(asked)["responded_by_user"]["id"] == SIMULATED_APPROVER
+
+
+def test_what_was_approved_says_by_whom() -> None:
+    task = FakeTask()
+    task.returned["suspension_selection.approved"] = "anna"
+    publish = StageVerb(task_id="publish", stage="suspension_selection", verb="publish")
+    assert (
+        publish.invocation(context("2026-10-31", task=task, reason="ticket 4711")).reason == "ticket 4711; approved by anna"
+    )

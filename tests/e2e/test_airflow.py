@@ -7,23 +7,14 @@ import pytest
 from jobs.runtime import airflow_home, ops
 from jobs.runtime.books import visible_arrow
 from jobs.runtime.identities import verify
-from tests.builders import ALPHA, BETA, conf_file, dropped, tenant_conf
+from tests.builders import ALPHA, BETA, NETWORK_FILE, UNPRICED_FILE, USAGE_FILE, dropped, moved_in
 
 MONTH = "2026-07"
-ACCOUNTS = "account,name,country,currency\na-1,Ada Somebody,GB,GBP\na-2,Bob Somebody,US,USD\n"
-PRICES = "price,product,currency,since,unit_price\np-1,storage,GBP,2026-01-01,0.05\np-2,storage,USD,2026-01-01,0.07\n"
-USAGE = "id,account,product,at,units\nr-1,a-1,storage,2026-07-10 12:00:00,100\nr-2,a-2,storage,2026-07-31 22:30:00,50\n"
-UNPRICED = USAGE + "r-3,a-1,network,2026-07-11 12:00:00,7\n"
-NETWORK = "price,product,currency,since,unit_price\np-3,network,GBP,2026-01-01,1.00\n"
 
 
 @pytest.fixture(scope="module")
 def house(spark, shared_home):
-    for name, prefix, told in ((ALPHA, "A", USAGE), (BETA, "B", UNPRICED)):
-        conf_file(shared_home, f"tenants/{name}.yaml", tenant_conf(name, prefix))
-        dropped(shared_home, name, "accounts", "accounts.csv", ACCOUNTS)
-        dropped(shared_home, name, "prices", "prices.csv", PRICES)
-        dropped(shared_home, name, "usage", "july.csv", told)
+    moved_in(shared_home, {ALPHA: USAGE_FILE, BETA: UNPRICED_FILE})
     return shared_home
 
 
@@ -40,7 +31,7 @@ def test_a_held_tenant_makes_the_month_red_and_the_others_are_invoiced_then_it_e
     assert not airflow_home.run_dag("monthly_billing", MONTH), "a month with a held tenant must not be green"
     assert issued() == {ALPHA: 2}
 
-    dropped(house, BETA, "prices", "network.csv", NETWORK)
+    dropped(house, BETA, "prices", "network.csv", NETWORK_FILE)
     assert airflow_home.run_dag("ingest", MONTH)
     assert airflow_home.run_dag("monthly_billing", MONTH)
     assert issued() == {ALPHA: 2, BETA: 2}

@@ -14,8 +14,7 @@ from jobs.ledger.tenants import tenants
 from jobs.runtime.books import visible_arrow
 from jobs.runtime.identities import verify
 from jobs.runtime.verbs import run_stage
-from jobs.stages import STAGES
-from tests.builders import asked
+from tests.builders import OF_A_MONTH, asked
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
@@ -57,7 +56,7 @@ def test_an_aws_cost_and_usage_report_lands_with_its_control_totals_to_the_last_
 def test_a_month_of_a_british_retailer_is_charged_invoiced_taxed_and_posted_exactly(spark, home):
     month, file = "2010-12", DATA / "online_retail" / "2010-12.csv.gz"
     landed("online-retail", file, month)
-    for stage in STAGES[1:]:
+    for stage in OF_A_MONTH[1:]:
         run_stage(asked(stage.name, "online-retail", key="bill", period=month))
 
     with gzip.open(file, "rt", encoding="utf-8") as stream:

@@ -255,7 +255,8 @@ def entry(tenant: str, debit: str = "2.98") -> list[Row]:
     """The journal entry of the month's invoice."""
     same = {
         "period": JANUARY, "entry_id": an_id("entry", tenant), "event": "invoice_issued", "rule_id": "invoice-issued", "posting_date": FEBRUARY,
-        "legal_entity_id": f"{tenant}-de", "party_id": "A1", "document_id": invoiced(tenant)["invoice_id"], "currency": "EUR",
+        "legal_entity_id": f"{tenant}-de", "party_id": "A1", "document_id": invoiced(tenant)["invoice_id"],
+        "source_id": invoiced(tenant)["invoice_id"], "currency": "EUR",
     }  # fmt: skip
     sides = (("accounts_receivable", debit, "0"), ("revenue", "0", "2.50"), ("tax_payable", "0", "0.48"))
     return [
@@ -270,6 +271,8 @@ def post(tenant: str, debit: str = "2.98") -> None:
     lines = entry(tenant, debit)
     item = {key: lines[0][key] for key in ("period", "legal_entity_id", "party_id", "document_id", "currency")}
     item |= {
+        "ledger_account": "accounts_receivable",
+        "document_number": invoiced(tenant)["invoice_number"],
         "document_date": FEBRUARY,
         "due_date": date(2026, 3, 1),
         "original_amount": Decimal("2.98"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -215,9 +215,16 @@ def test_a_wrong_call_gets_the_nearest_name(house, arguments, hint):
     assert "Traceback" not in said
 
 
+OF_MONEY_THAT_MOVES = {  # nothing of it stands in this house
+    "every accepted payable is posted once, at its gross", "a payment batch = its instructions",
+    "only what was accepted is paid, and once", "no receipt is applied beyond its amount",
+    "no document is paid beyond what it asks", "received = applied + unapplied",
+}  # fmt: skip
+
+
 def test_verify_holds(house):
     findings = identities.verify()
-    assert {finding.identity for finding in findings} == {identity.name for identity in identities.IDENTITIES}
+    assert {finding.identity for finding in findings} == {one.name for one in identities.IDENTITIES} - OF_MONEY_THAT_MOVES
     assert all(finding.holds and finding.compared for finding in findings)
     assert {finding.tenant_id for finding in identities.verify(tenant="beta")} == {"beta"}
     code, said = call("verify", "--period", "2026-01")
@@ -238,7 +245,31 @@ def test_verify_names_what_does_not_hold(home):
     }  # fmt: skip
     code, said = call("verify")
     assert code == 1
-    assert "5 of 12 identities do not hold" in said
+    assert f"5 of {len(identities.IDENTITIES)} identities do not hold" in said
+
+
+def test_verify_names_payments_that_nobody_accepted(home):
+    handmade.tenant_file(home, "alpha")
+    instruction = {
+        "period": date(2026, 1, 31),
+        "instruction_id": "i-1",
+        "batch_id": "b-1",
+        "payable_id": "p-1",
+        "currency": "EUR",
+    }
+    batch = {"period": date(2026, 1, 31), "batch_id": "b-1", "currency": "EUR", "instruction_count": 1}
+    mine = handmade.publication_of("payment_planning", "alpha")
+    tables = [
+        handmade.commit(
+            "payables.payment_instructions", [instruction | {"amount": Decimal("2.98")}], mine, "alpha", "payment_planning"
+        ),
+        handmade.commit(
+            "payables.payment_batches", [batch | {"control_sum": Decimal("2.99")}], mine, "alpha", "payment_planning"
+        ),
+    ]
+    handmade.complete("payment_planning", "alpha", mine, tables, {("2026-01-31T23", "main"): {}})
+    broken = {finding.identity: finding.example for finding in identities.verify() if not finding.holds}
+    assert broken == {"a payment batch = its instructions": "b-1", "only what was accepted is paid, and once": "p-1"}
 
 
 @pytest.mark.parametrize(("numbers", "holds"), [((2,), True), ((3,), False), ((1,), False)], ids=["next", "gap", "repeat"])

@@ -16,7 +16,8 @@ from jobs.runtime.config import ROOT
 @pytest.mark.parametrize(
     ("kind", "code"),
     [
-        (errors.CallError, 2), (errors.ConfigError, 2), (errors.GateFailed, 1), (errors.Refused, 1), (errors.Superseded, 1), (errors.RunBroke, 3),
+        (errors.CallError, 2), (errors.ConfigError, 2), (errors.GateFailed, 1), (errors.Refused, 1), (errors.UpstreamMissing, 1),
+        (errors.Superseded, 1), (errors.RunBroke, 3),
     ],
 )  # fmt: skip
 def test_an_error_is_told_with_its_kind_and_ends_with_its_code(kind, code):
@@ -58,7 +59,7 @@ def test_what_nobody_foresaw_is_a_sentence_and_a_line_in_the_log(home, capsys, e
         pytest.param(
             ["run", "billing_aggregation", "--period", "2026-10"],
             1,
-            "Refused: billing_aggregation 2026-10: no tenant has usage",
+            ": billing_aggregation 2026-10: no tenant has usage",
             id="no_input",
         ),
         pytest.param(["rnu"], 2, "CallError: No such command 'rnu'", id="no_command"),

@@ -94,6 +94,22 @@ def test_a_snapshot_does_not_see_what_comes_after_it(spark, home):
     assert before.fingerprint(unit("beta")) is None
 
 
+@pytest.mark.parametrize(
+    ("table", "values"),
+    [
+        pytest.param(DERIVED, [[], [1], [1], [3]], id="derived"),
+        pytest.param(ISSUED, [[], [1], [1], [1, 3]], id="issued"),
+    ],
+)
+def test_an_older_version_shows_what_was_complete_of_it(spark, home, table, values):
+    completed(committed(table, "one", [("alpha", 1)]))
+    committed(table, "abandoned", [("alpha", 2)])
+    completed(committed(table, "two", [("alpha", 3)]))
+    for version, expected in enumerate(values):
+        rows = visible_rows(spark, table, visible(table, Snapshot.now(), version)).collect()
+        assert sorted(row["value"] for row in rows) == expected, version
+
+
 def test_a_run_names_each_tenant_once():
     run = Run("r", 1, STAGE, None, (unit("beta"), unit("alpha"), unit("alpha", "2026-08")), "p")
     assert run.tenants == ("alpha", "beta")

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from jobs.runtime import delta_log, ops
-from jobs.runtime.errors import Superseded
+from jobs.runtime.errors import OutOfTurn, Superseded
 from jobs.runtime.ops import Publication, TableVersion, Unit
 
 ALPHA, BETA = Unit("billing_aggregation", "alpha", "2026-07"), Unit("billing_aggregation", "beta", "2026-07")
@@ -76,6 +76,21 @@ def test_a_unit_found_while_writing_needs_no_attempt_of_its_own(home):
     attempt = ops.register_attempt([ALPHA])
     ops.complete([publication(ALPHA, attempt), publication(BETA, attempt, fenced=False)], {})
     assert set(ops.publications()) == {ALPHA, BETA}
+
+
+def test_of_runs_that_go_on_from_each_other_the_later_one_stands(home):
+    january, february = (Unit("cash_matching", "alpha", day) for day in ("2026-01-31", "2026-02-28"))
+    turn = Unit("cash_matching", "alpha", "turn")
+    first, second = ops.register_attempt([january, turn]), ops.register_attempt([february, turn])
+    assert not ops.still([turn], first)
+    with pytest.raises(OutOfTurn, match="another run went first"):
+        ops.complete([publication(january, first)], {}, turns=[turn])
+    assert ops.still([turn], second)
+    ops.complete([publication(february, second)], {}, turns=[turn])
+    assert set(ops.publications()) == {february}
+    again = ops.register_attempt([january, turn])
+    ops.complete([publication(january, again)], {}, turns=[turn])
+    assert set(ops.publications()) == {january, february}
 
 
 def test_units_that_share_nothing_complete_at_once(home):

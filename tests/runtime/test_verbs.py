@@ -5,26 +5,22 @@ The tests of this module are one story and run in the order they stand in; each 
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 
 import pytest
 
 from jobs.runtime import delta_log, ops
-from jobs.runtime.errors import CallError, GateFailed, Refused
+from jobs.runtime.errors import CallError, GateFailed, Refused, UpstreamMissing
 from jobs.runtime.house import Snapshot, visible, visible_rows
 from jobs.runtime.ops import Unit
 from jobs.runtime.tables import catalog
 from jobs.runtime.verbs import dry_run, perform, run_stage
-from jobs.stages import STAGES
-from tests.builders import ALPHA, BETA, asked, conf_file, dropped, plain, tenant_conf
+from tests.builders import ALPHA, BETA, NETWORK_FILE, OF_A_MONTH, UNPRICED_FILE, USAGE_FILE, asked, dropped, moved_in, plain
 
 AFTER_INGESTION = ("billing_aggregation", "invoice_generation", "ledger_posting")
-ACCOUNTS = "account,name,country,currency\na-1,Ada Somebody,GB,GBP\na-2,Bob Somebody,US,USD\n"
-PRICES = "price,product,currency,since,unit_price\np-1,storage,GBP,2026-01-01,0.05\np-2,storage,USD,2026-01-01,0.07\n"
-USAGE = "id,account,product,at,units\nr-1,a-1,storage,2026-07-10 12:00:00,100\nr-2,a-2,storage,2026-07-31 23:30:00,50\n"
-UNPRICED = USAGE + "r-3,a-1,network,2026-07-11 12:00:00,7\n"
 LATE = "id,account,product,at,units\nr-9,a-1,storage,2026-07-20 12:00:00,1000\n"
-BAD = USAGE + "r-4,,storage,sometime,x\n"
+BAD = USAGE_FILE + "r-4,,storage,sometime,x\n"
 
 
 def rows(spark, name, tenant_id):
@@ -45,11 +41,7 @@ def stages_of(key, *tenants):
 @pytest.fixture(scope="module")
 def house(spark, shared_home):
     """Both tenants' files, landed."""
-    for name, prefix, told in ((ALPHA, "A", BAD), (BETA, "B", UNPRICED)):
-        conf_file(shared_home, f"tenants/{name}.yaml", tenant_conf(name, prefix))
-        dropped(shared_home, name, "accounts", "accounts.csv", ACCOUNTS)
-        dropped(shared_home, name, "prices", "prices.csv", PRICES)
-        dropped(shared_home, name, "usage", "july.csv", told)
+    moved_in(shared_home, {ALPHA: BAD, BETA: UNPRICED_FILE})
     return shared_home
 
 
@@ -76,9 +68,7 @@ def billed(refused):
 @pytest.fixture(scope="module")
 def mended(house, billed):
     """The price is landed, and everything is run again."""
-    dropped(
-        house, BETA, "prices", "network.csv", "price,product,currency,since,unit_price\np-3,network,GBP,2026-01-01,1.00\n"
-    )
+    dropped(house, BETA, "prices", "network.csv", NETWORK_FILE)
     run_stage(asked("ingestion", ALPHA, BETA, key="mend"))
     return stages_of("mend", ALPHA, BETA)
 
@@ -92,7 +82,9 @@ def late(house, mended):
 
 
 def test_nothing_is_invoiced_before_it_was_charged(house):
-    with pytest.raises(Refused, match="no charges of tenant alpha were published.*Run billing_aggregation of 2026-07 first"):
+    with pytest.raises(
+        UpstreamMissing, match="no charges of tenant alpha were published.*Run billing_aggregation of 2026-07 first"
+    ):
         run_stage(asked("invoice_generation", ALPHA))
     with pytest.raises(Refused, match="no usage of tenant alpha was published"):
         run_stage(asked("billing_aggregation", ALPHA))
@@ -129,13 +121,22 @@ def test_a_held_tenant_publishes_nothing_and_keeps_its_candidates(spark, house, 
     assert rows(spark, "billing.charges", BETA) == []
     assert len(rows(spark, "billing.charges", ALPHA)) == 2
     assert list((house / "warehouse" / "_staged").rglob("tenant_id=beta"))
-    with pytest.raises(Refused, match="no charges of tenant beta"):
+    with pytest.raises(UpstreamMissing, match="no charges of tenant beta"):
         run_stage(asked("invoice_generation", BETA))
 
 
 def test_the_verdicts_are_kept(refused):
     failed = [row for row in ops.rows(ops.GATE_RESULTS) if not row["success"] and row["severity"] == "critical"]
     assert {(row["tenant_id"], row["expectation"]) for row in failed} == {(BETA, "every charge has a price in force")}
+
+
+def test_what_a_run_took_and_brought_is_measured(billed):
+    measured = [(row["name"], row["tenant_id"], json.loads(row["dimensions"]), row["value"])
+                for row in ops.rows(ops.METRICS) if row["run_id"] == billed[0].run_id]  # fmt: skip
+    of = {"stage": "invoice_generation", "period": "2026-07"}
+    assert ("rows", ALPHA, of | {"table": "invoicing.invoices"}, 2.0) in measured
+    taken = {told["verb"]: value for name, tenant, told, value in measured if name == "seconds" and tenant is None}
+    assert set(taken) == {"write", "audit", "publish"} and min(taken.values()) > 0
 
 
 def test_the_other_tenant_is_invoiced_and_posted(spark, billed):
@@ -149,7 +150,7 @@ def test_the_other_tenant_is_invoiced_and_posted(spark, billed):
     assert sorted(plain(row["open_amount"]) for row in rows(spark, "ledger.open_items", ALPHA)) == ["3.5", "6"]
 
 
-@pytest.mark.parametrize("stage", [stage.name for stage in STAGES])
+@pytest.mark.parametrize("stage", [stage.name for stage in OF_A_MONTH])
 def test_a_second_run_of_a_stage_changes_nothing(billed, stage):
     before, publications = versions(), len(ops.all_publications())
     outcome = run_stage(asked(stage, ALPHA, key="again"))
@@ -158,7 +159,7 @@ def test_a_second_run_of_a_stage_changes_nothing(billed, stage):
     assert len(ops.all_publications()) == publications
 
 
-@pytest.mark.parametrize("stage", [stage.name for stage in STAGES if stage.name != "ingestion"])
+@pytest.mark.parametrize("stage", [stage.name for stage in OF_A_MONTH if stage.name != "ingestion"])
 def test_a_dry_run_says_what_would_be_done(billed, stage):
     before = versions()
     said = dry_run(asked(stage, ALPHA))
