@@ -19,7 +19,7 @@ from jobs.runtime.errors import UpstreamMissing
 from jobs.runtime.house import House, Snapshot
 from jobs.runtime.ops import Unit
 from jobs.runtime.verbs import Invocation, Planned, Written
-from jobs.stages import CASH_MATCHING, INGESTION, LEDGER_POSTING
+from jobs.stages import CASH_MATCHING, INGESTION, INVOICE_GENERATION, LEDGER_POSTING
 
 WHAT_TO_DO = (
     "Compare raw.bank_transactions and cash.applications of the tenant; a replayed statement may say other than it did"
@@ -41,7 +41,10 @@ def plan(snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Pla
                 )
             continue
         unit = Unit(CASH_MATCHING.name, name, period.key)
-        planned.append(Planned(unit, inputs, {"policy": policy, "bank_accounts": json.dumps(_owners(name, tenant))}))
+        later = snapshot.overtaken(unit)
+        frozen = f"matched up to {later} already, with everything booked before" if later else None
+        configuration = {"policy": policy, "bank_accounts": json.dumps(_owners(name, tenant))}
+        planned.append(Planned(unit, inputs, configuration, frozen=frozen))
     if not planned:
         raise UpstreamMissing(
             f"cash_matching {period}: no tenant has bank lines published for {period.month} or before. Nothing was applied. "
@@ -51,18 +54,23 @@ def plan(snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Pla
 
 
 def _inputs(snapshot: Snapshot, tenant: str, period: Period) -> dict[str, str]:
-    """What a day's run reads, by unit: bank lines, customers and receivables taken over, and the newest open items."""
+    """What a day's run reads, by unit: bank lines, customers, and what the ledger has made receivables of.
+
+    Not the ledger's own publications: they change with every application that was made here, and would wake this stage again.
+    """
     month = period.month.key
-    found, newest = {}, None
+    found: dict[str, str] = {}
     for unit, publication in snapshot.latest.items():
         if unit.tenant_id != tenant or not (unit.period == "all" or unit.period <= month):
             continue
         if unit.stage == INGESTION.name and unit.lane in FEEDS:
             found[unit.id] = publication.fingerprint
-        elif unit.stage == LEDGER_POSTING.name and unit.lane == "main" and (newest is None or unit.period > newest.period):
-            newest = unit
-    if newest is not None:
-        found[newest.id] = snapshot.latest[newest].fingerprint
+        elif unit.stage == LEDGER_POSTING.name and unit.lane == "main":
+            found |= {
+                name: fingerprint
+                for name, fingerprint in publication.inputs.items()
+                if name.startswith(f"{INVOICE_GENERATION.name}/") or name.endswith("/open_items")
+            }
     return found
 
 

@@ -74,16 +74,10 @@ def _inputs(snapshot: Snapshot, tenant: str, period: Period) -> dict[str, str]:
 
 
 def _decided_later(snapshot: Snapshot, tenant: str, period: Period) -> str | None:
-    later = [
-        unit.period
-        for unit in snapshot.latest
-        if unit.stage == STAGE and unit.tenant_id == tenant and unit.period > period.key
-    ]
-    if not later:
+    later = snapshot.overtaken(Unit(STAGE, tenant, period.key))
+    if later is None:
         return None
-    return (
-        f"decided up to {max(later)} already, with everything received before; what landed since is for the next hour's run"
-    )
+    return f"decided up to {later} already, with everything received before; what landed since is for the next hour's run"
 
 
 def write(house: House) -> Written:

@@ -50,9 +50,10 @@ def plan(snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Pla
             "policy": policies.of(name, period.first_day).resolved(),
             "legal_entities": ";".join(entity.resolved() for entity in tenant.legal_entities),
         }
-        planned.append(
-            Planned(Unit(PAYMENT_PLANNING.name, name, period.key), decided | {"raw.vendors": vendors}, configuration)
-        )
+        unit = Unit(PAYMENT_PLANNING.name, name, period.key)
+        later = snapshot.overtaken(unit)
+        frozen = f"planned up to {later} already, with everything accepted before" if later else None
+        planned.append(Planned(unit, decided | {"raw.vendors": vendors}, configuration, frozen=frozen))
     if not planned:
         raise UpstreamMissing(
             f"payment_planning {period}: no tenant has decisions on vendor invoices published by then. Nothing was planned. "

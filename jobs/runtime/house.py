@@ -57,6 +57,15 @@ class Snapshot:
         publication = self.latest.get(unit)
         return publication.fingerprint if publication else None
 
+    def overtaken(self, unit: Unit) -> str | None:
+        """The newest period of the same stage, tenant and lane after this one; None where none was published.
+
+        A stage whose runs go on from each other has then dealt with everything up to there, so the earlier period is frozen.
+        """
+        mine = (unit.stage, unit.tenant_id, unit.lane)
+        later = (u.period for u in self.latest if (u.stage, u.tenant_id, u.lane) == mine and u.period > unit.period)
+        return max(later, default=None)
+
 
 @dataclass(frozen=True)
 class Visible:

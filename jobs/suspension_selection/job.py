@@ -39,12 +39,9 @@ def plan(snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Pla
             continue
         unit = Unit(SUSPENSION_SELECTION.name, name, period.key)
         assigned = policies.of(name, period.first_day)
-        later = [
-            u.period for u in snapshot.latest if u.stage == unit.stage and u.tenant_id == name and u.period > period.key
-        ]
-        if later:
+        if later := snapshot.overtaken(unit):
             planned.append(
-                Planned(unit, {}, frozen=f"{max(later)} was decided already, and its states go on from what was then known")
+                Planned(unit, {}, frozen=f"{later} was decided already, and its states go on from what was then known")
             )
             continue
         stale = _stale(snapshot, tenant, period, assigned[None])
