@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from great_expectations import ExpectationSuite
 
-from expectations.promises import no_rows, unique
+from expectations.promises import no_rows, suite, unique
 
 
 def charges() -> ExpectationSuite:
     """Over staged billing.charges: one row per charge."""
-    return ExpectationSuite(
-        name="billing_aggregation.charges",
-        expectations=[
+    return suite(
+        "billing_aggregation.charges",
+        [
             unique(
                 "a charge stands once",
                 ("tenant_id", "period", "charge_id"),
@@ -55,9 +55,9 @@ def charges() -> ExpectationSuite:
 
 def conservation() -> ExpectationSuite:
     """Over accepted beside charged usage: one row per tenant and product."""
-    return ExpectationSuite(
-        name="billing_aggregation.conservation",
-        expectations=[
+    return suite(
+        "billing_aggregation.conservation",
+        [
             no_rows(
                 "charged quantity = accepted usage",
                 "accepted_quantity IS DISTINCT FROM charged_quantity",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from great_expectations import ExpectationSuite
 
-from expectations.promises import no_rows
+from expectations.promises import no_rows, suite
 
 
 def conservation() -> ExpectationSuite:
     """Over received beside accounted money: one row per tenant and currency."""
-    return ExpectationSuite(
-        name="cash_matching.conservation",
-        expectations=[
+    return suite(
+        "cash_matching.conservation",
+        [
             no_rows(
                 "received = applied + unapplied",
                 "received IS DISTINCT FROM accounted",
@@ -30,9 +30,9 @@ def conservation() -> ExpectationSuite:
 
 def applications() -> ExpectationSuite:
     """Over staged applications beside their receipts and documents: one row per application."""
-    return ExpectationSuite(
-        name="cash_matching.applications",
-        expectations=[
+    return suite(
+        "cash_matching.applications",
+        [
             no_rows(
                 "an application stands once",
                 "times <> 1",

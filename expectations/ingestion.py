@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from great_expectations import ExpectationSuite
 
-from expectations.promises import no_rows, unique
+from expectations.promises import no_rows, suite, unique
 from jobs.ingestion.settings import settings
 
 
 def files() -> ExpectationSuite:
     """Over raw.landed_files: one row per file."""
-    return ExpectationSuite(
-        name="ingestion.files",
-        expectations=[
+    return suite(
+        "ingestion.files",
+        [
             no_rows(
                 "rows read = accepted + quarantined + duplicates",
                 "rows_read <> rows_accepted + rows_quarantined + rows_duplicate",
@@ -48,9 +48,9 @@ def files() -> ExpectationSuite:
 
 def usage() -> ExpectationSuite:
     """Over the account of accepted usage: one row per tenant."""
-    return ExpectationSuite(
-        name="ingestion.usage",
-        expectations=[
+    return suite(
+        "ingestion.usage",
+        [
             no_rows(
                 "rows staged = rows the files' accounts call accepted",
                 "rows_staged <> rows_told",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from great_expectations import ExpectationSuite
 
-from expectations.promises import no_rows, unique
+from expectations.promises import no_rows, suite, unique
 
 
 def invoices() -> ExpectationSuite:
     """Over documents beside what their lines and taxes add up to: one row per document."""
-    return ExpectationSuite(
-        name="invoice_generation.invoices",
-        expectations=[
+    return suite(
+        "invoice_generation.invoices",
+        [
             unique(
                 "a document stands once",
                 ("tenant_id", "invoice_id"),
@@ -68,9 +68,9 @@ def invoices() -> ExpectationSuite:
 
 def lines() -> ExpectationSuite:
     """Over every charge beside the lines it is on: one row per charge."""
-    return ExpectationSuite(
-        name="invoice_generation.lines",
-        expectations=[
+    return suite(
+        "invoice_generation.lines",
+        [
             no_rows(
                 "every charge is on exactly one line",
                 "times IS DISTINCT FROM 1",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from great_expectations import ExpectationSuite
 
-from expectations.promises import no_rows, unique
+from expectations.promises import no_rows, suite, unique
 
 
 def journal() -> ExpectationSuite:
     """Over entries: one row per entry."""
-    return ExpectationSuite(
-        name="ledger_posting.journal",
-        expectations=[
+    return suite(
+        "ledger_posting.journal",
+        [
             no_rows(
                 "debits = credits",
                 "debit IS DISTINCT FROM credit",
@@ -44,9 +44,9 @@ def journal() -> ExpectationSuite:
 
 def events() -> ExpectationSuite:
     """Over what happened beside what is posted: one row per event and currency."""
-    return ExpectationSuite(
-        name="ledger_posting.events",
-        expectations=[
+    return suite(
+        "ledger_posting.events",
+        [
             no_rows(
                 "every event is posted",
                 "happened_count > posted_count",
@@ -72,9 +72,9 @@ def events() -> ExpectationSuite:
 
 def sub_ledger() -> ExpectationSuite:
     """Over control accounts beside their open items: one row per control account, legal entity and currency."""
-    return ExpectationSuite(
-        name="ledger_posting.sub_ledger",
-        expectations=[
+    return suite(
+        "ledger_posting.sub_ledger",
+        [
             no_rows(
                 "sub-ledger = control account",
                 "COALESCE(items, 0) <> COALESCE(control, 0)",

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from great_expectations import ExpectationSuite
 
-from expectations.promises import no_rows, unique
+from expectations.promises import no_rows, suite, unique
 
 _PAYABLE = "coalesce(payable_id, 'no payable')"
 
 
 def decisions() -> ExpectationSuite:
     """Over staged payables.decisions, each beside the number of its staged reasons by severity."""
-    return ExpectationSuite(
-        name="payable_validation.decisions",
-        expectations=[
+    return suite(
+        "payable_validation.decisions",
+        [
             unique(
                 "a payable is decided once a run",
                 ("tenant_id", "payable_id", "decided_at"),
@@ -75,9 +75,9 @@ def decisions() -> ExpectationSuite:
 def conservation() -> ExpectationSuite:
     """Over received beside decided payables: one row per tenant and currency."""
     currency = "coalesce(example, currency, 'no currency')"
-    return ExpectationSuite(
-        name="payable_validation.conservation",
-        expectations=[
+    return suite(
+        "payable_validation.conservation",
+        [
             no_rows(
                 "received = accepted + held + rejected",
                 "received_payables IS DISTINCT FROM decided_payables",

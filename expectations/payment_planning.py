@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from great_expectations import ExpectationSuite
 
-from expectations.promises import no_rows, unique
+from expectations.promises import no_rows, suite, unique
 from jobs.payment_planning.transforms import REASONS
 
 
 def batches() -> ExpectationSuite:
     """Over batches beside their instructions and their files: one row per batch."""
-    return ExpectationSuite(
-        name="payment_planning.batches",
-        expectations=[
+    return suite(
+        "payment_planning.batches",
+        [
             unique("a batch stands once", ("tenant_id", "batch_id"), "batch_id", "A batch that stands twice is paid twice."),
             unique(
                 "one batch per legal entity, currency, method and value date",
@@ -94,9 +94,9 @@ def instructions() -> ExpectationSuite:
         )
         for reason, what_to_do in REASONS.items()
     ]
-    return ExpectationSuite(
-        name="payment_planning.instructions",
-        expectations=[
+    return suite(
+        "payment_planning.instructions",
+        [
             no_rows(
                 "a payable is paid at most once",
                 "times_before + times_now > 1",

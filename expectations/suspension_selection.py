@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from great_expectations import ExpectationSuite
 
-from expectations.promises import no_rows, unique
+from expectations.promises import no_rows, suite, unique
 
 
 def candidates() -> ExpectationSuite:
     """Over candidates beside their documents and the changes of state they make: one row per account."""
-    return ExpectationSuite(
-        name="suspension_selection.candidates",
-        expectations=[
+    return suite(
+        "suspension_selection.candidates",
+        [
             unique(
                 "an account has one action",
                 ("tenant_id", "account_id"),
@@ -79,9 +79,9 @@ def candidates() -> ExpectationSuite:
 
 def share() -> ExpectationSuite:
     """Over the accounts of each policy: one row per tenant and policy."""
-    return ExpectationSuite(
-        name="suspension_selection.share",
-        expectations=[
+    return suite(
+        "suspension_selection.share",
+        [
             no_rows(
                 "no more accounts are nominated than the policy allows",
                 "nominated > allowed_anyway AND CAST(nominated AS DECIMAL(18,0)) > CAST(accounts AS DECIMAL(18,0)) * share_max",

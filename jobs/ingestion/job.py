@@ -48,12 +48,13 @@ def write(house: House) -> Written:
     """Decode, type and judge every row; stage what was accepted, what was not, and the account of each file."""
     mine = {name: tenant for name, tenant in tenants().items() if name in house.run.tenants}
     found = _arrivals(house.snapshot, mine, house.run.parameters.get("replay"))
+    totals = max((len(file.mapping.control_totals) for file in found if file.status == LANDED), default=0)
     staged: dict[str, str] = {}
     judged: list[_Judged] = []
     for feed in FEEDS.values():
         landed = [file for file in found if file.feed == feed.name and file.status == LANDED]
         if landed:
-            judged.append(_judged(house, feed, landed, mine))
+            judged.append(_judged(house, feed, landed, mine, totals))
             staged[feed.table.name] = house.stage(judged[-1].verdicts.where(F.col("verdict") == ACCEPTED), feed.table.name)
             say(f"{feed.name}: {len(landed)} files written")
     if USAGE.name in staged and (late := _frozen_months(house)) is not None:
@@ -62,7 +63,7 @@ def write(house: House) -> Written:
     if judged:
         staged[QUARANTINE.name] = house.stage(reduce(DataFrame.unionByName, map(_quarantined, judged)), QUARANTINE.name)
         say("the rest is quarantined, now counting")
-        _count(house, judged, counted)
+        _count(house, judged, totals, counted)
     told = [_account_of(file, counted[file.landing_id], house.run.publication_id) for file in found]
     staged[LANDED_FILES.name] = house.stage(house.spark.createDataFrame(told, LANDED_FILES.schema), LANDED_FILES.name)
     return Written(staged, _found_units(house.snapshot, staged, found, _months_left_behind(house, found)))
@@ -79,9 +80,9 @@ class _Judged:
     verdicts: DataFrame
 
 
-def _judged(house: House, feed: FeedType, landed: list[LandingFile], mine: dict[str, Tenant]) -> _Judged:
+def _judged(house: House, feed: FeedType, landed: list[LandingFile], mine: dict[str, Tenant], totals: int) -> _Judged:
     """Every row of one feed's files with its verdict. Repetitions are found first, so that the rest is one pass."""
-    rows = _canonical(house, feed, landed, mine, _totals(landed))
+    rows = _canonical(house, feed, landed, mine, totals)
     existing = standing(house.read_all_months(feed.table.name), house.read_all_months(LANDED_FILES.name))
     replaced = [file.replaces for file in landed if file.replaces]
     if replaced:
@@ -90,16 +91,14 @@ def _judged(house: House, feed: FeedType, landed: list[LandingFile], mine: dict[
         [(file.landing_id, at) for at, file in enumerate(landed)], "landing_id string, file_order int"
     )
     doubtful = transforms.suspects(rows, existing, feed).persist()
-    doubtful.count()  # so that Spark knows how few they are before it plans to join them
-    repeated = transforms.repetitions(rows, existing, doubtful, feed, order).persist()
-    repeated.count()
+    repeated = transforms.repetitions(rows, existing, doubtful, feed, order)
+    if doubtful.count():  # counted, so that Spark knows how few they are before it plans to join them
+        repeated = repeated.persist()
+        repeated.count()
+    else:  # told so, Spark leaves out every join with them
+        repeated = house.spark.createDataFrame([], repeated.schema)
     doubtful.unpersist()
     return _Judged(feed, landed, rows, repeated, transforms.with_verdicts(rows, repeated, feed))
-
-
-def _totals(landed: list[LandingFile]) -> int:
-    """How many control totals the files' mappings name at most."""
-    return max(len(file.mapping.control_totals) for file in landed)
 
 
 def _quarantined(judged: _Judged) -> DataFrame:
@@ -108,22 +107,21 @@ def _quarantined(judged: _Judged) -> DataFrame:
     )
 
 
-def _count(house: House, judged: list[_Judged], counted: dict[str, dict[str, object]]) -> None:
+def _count(house: House, judged: list[_Judged], totals: int, counted: dict[str, dict[str, object]]) -> None:
     """Per landing: what was read, counted in the source; what became of it, counted in what was staged (law 2)."""
-    for one in judged:
-        names = {file.landing_id: file.mapping.control_totals for file in one.landed}
-        for row in transforms.read_counts(one.rows, _totals(one.landed)).collect():
-            sums = {name: row[f"total_{at}"] for at, name in enumerate(names[row["landing_id"]])}
-            counted[row["landing_id"]] |= {"rows_read": row["rows_read"], "control_totals": sums}
-    accepted = [house.staged(one.feed.table.name).select("landing_id") for one in judged]
-    duplicates = [one.repeated.where(F.col("told") == DUPLICATE).select("landing_id") for one in judged]
-    for column, parts in (
-        ("rows_accepted", accepted),
-        ("rows_quarantined", [house.staged(QUARANTINE.name).select("landing_id")]),
-        ("rows_duplicate", duplicates),
-    ):
-        for row in reduce(DataFrame.unionByName, parts).groupBy("landing_id").count().collect():
-            counted[row["landing_id"]][column] = row["count"]
+    sources = (one.rows.select("landing_id", *(f"total_{at}" for at in range(totals))) for one in judged)
+    names = {file.landing_id: file.mapping.control_totals for one in judged for file in one.landed}
+    for row in transforms.read_counts(reduce(DataFrame.unionByName, sources), totals).collect():
+        sums = {name: row[f"total_{at}"] for at, name in enumerate(names[row["landing_id"]])}
+        counted[row["landing_id"]] |= {"rows_read": row["rows_read"], "control_totals": sums}
+    ended = [
+        *((house.staged(one.feed.table.name), "rows_accepted") for one in judged),
+        (house.staged(QUARANTINE.name), "rows_quarantined"),
+        *((one.repeated.where(F.col("told") == DUPLICATE), "rows_duplicate") for one in judged),
+    ]
+    labelled = (rows.select("landing_id", F.lit(how).alias("how")) for rows, how in ended)
+    for row in reduce(DataFrame.unionByName, labelled).groupBy("landing_id", "how").count().collect():
+        counted[row["landing_id"]][row["how"]] = row["count"]
     for one in judged:
         one.repeated.unpersist()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from functools import cache
 from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
@@ -26,9 +27,14 @@ BusinessLine = Literal["cloud", "retail", "media", "logistics", "utilities", "pu
 
 
 def _timezone(name: str) -> str:
-    if name not in available_timezones():
+    if name not in _timezones():
         raise ValueError(f"'{name}' is not an IANA time zone")
     return name
+
+
+@cache
+def _timezones() -> frozenset[str]:
+    return frozenset(available_timezones())  # walks a folder
 
 
 Timezone = Annotated[str, AfterValidator(_timezone)]

@@ -7,8 +7,9 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -16,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from jobs.runtime.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 SIMULATED = "simulated"  # the file that marks a simulated home
 
 
@@ -67,10 +69,10 @@ def nearest(name: str, valid: Iterable[str]) -> str:
 
 
 def load(path: Path, model: type[Model]) -> Model:
-    """Read one YAML file as `model`."""
+    """Read one YAML file as `model`. A file whose text has not changed is not parsed again: a run asks many times."""
     shown = display(path)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return cast(Model, _parsed(path.read_text(encoding="utf-8"), model))
     except FileNotFoundError:
         siblings = nearest(path.stem, (other.stem for other in path.parent.glob("*.yaml")))
         raise ConfigError(f"{shown} does not exist; {siblings}") from None
@@ -78,10 +80,13 @@ def load(path: Path, model: type[Model]) -> Model:
         line = getattr(getattr(error, "problem_mark", None), "line", None)
         where = f", line {line + 1}" if line is not None else ""
         raise ConfigError(f"{shown}{where}: not readable as YAML. Nothing was started; mend the file.") from None
-    try:
-        return model.model_validate(content)
     except ValidationError as error:
         raise ConfigError(f"{shown}: {_explain(error, model)} Nothing was started; mend the file.") from None
+
+
+@lru_cache(maxsize=4096)
+def _parsed(text: str, model: type[Strict]) -> Strict:
+    return model.model_validate(yaml.load(text, Loader=_LOADER))
 
 
 def load_all(folder: str, model: type[Model]) -> dict[str, tuple[Path, Model]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -23,6 +24,7 @@ from jobs.runtime.errors import OutOfTurn, RunBroke, Superseded
 
 RUNS, PUBLICATIONS, GATE_RESULTS, METRICS = "ops.runs", "ops.publications", "ops.gate_results", "ops.metrics"
 
+COMPACT_EVERY = 32  # commits; each has left one small file
 _TEXT, _WHEN = pa.string(), pa.timestamp("us", tz="UTC")
 
 SCHEMAS: dict[str, pa.Schema] = {
@@ -175,12 +177,22 @@ def append(name: str, rows: Sequence[dict[str, Any]]) -> None:
     moment = {"at": now, "date": now.date()}
     filled = [{column: (row | moment).get(column) for column in SCHEMAS[name].names} for row in rows]
     for _ in range(delta_log.RETRIES):
+        current = table(name)
         try:
-            write_deltalake(table(name), pa.Table.from_pylist(filled, schema=SCHEMAS[name]), mode="append")
+            write_deltalake(current, pa.Table.from_pylist(filled, schema=SCHEMAS[name]), mode="append")
         except CommitFailedError:
             continue  # another process has just created the table
+        _compact_sometimes(name)
         return
     raise RunBroke(f"{name} could not be written. Run this again.")
+
+
+def _compact_sometimes(name: str) -> None:
+    """Put the small files of many commits together, so that reading the books does not grow slower with every task."""
+    current = table(name)
+    if current.version() % COMPACT_EVERY == 0:
+        with suppress(Exception):  # somebody else may be at it; the next time will do
+            current.optimize.compact()
 
 
 def rows(name: str) -> list[dict[str, Any]]:
@@ -265,6 +277,7 @@ def complete(done: Sequence[Publication], note: dict[str, Any], turns: Sequence[
             _commit(current, [_row(publication) for publication in done], fences, note)
         except CommitFailedError:
             continue
+        _compact_sometimes(PUBLICATIONS)
         return
     raise RunBroke("ops.publications could not be written. Nothing became visible; run this again.")
 

@@ -144,6 +144,8 @@ def spark_conf() -> dict[str, str]:
         "spark.databricks.delta.properties.defaults.enableDeletionVectors": "false",
         "spark.sql.sources.partitionOverwriteMode": "static",
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+        # A month asks the same questions again and again; beyond the default of 100 each would be compiled, and warmed, anew.
+        "spark.sql.codegen.cache.maxEntries": "2000",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
     }

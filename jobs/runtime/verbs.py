@@ -199,12 +199,14 @@ def write(invocation: Invocation) -> Outcome:
     units = tuple(p.unit for p in due)
     _interrupt_earlier(units)
     attempt = ops.register_attempt((*units, *_turns(units)))
+    faults.reach("write:registered")
     run = _run(invocation, attempt, period, units)
     with _recorded(invocation, attempt, "write", run) as told, session() as spark:
         told["session_id"] = session_id(spark)
         ops.append(ops.RUNS, [_record(invocation, attempt, "write", "started", "", run, told)])
         with step(f"{invocation.stage} {period}: writing candidates of {len(run.tenants)} tenants"):
             written = job.write(House(spark, snapshot, run))
+        faults.reach("write:staged")
         content = [_planned_as_json(p, code) for p in (*due, *written.found)]
         told["detail"] = json.dumps(
             {
@@ -231,7 +233,9 @@ def audit(invocation: Invocation) -> Outcome:
             house = House(spark, Snapshot.now(), run)
             frames = job.audit(house)
             judgement = gates.judge(invocation.stage, frames, stage.gates, run.tenants, f"{run.run_id}.{run.attempt}")
+        faults.reach("audit:judged")
         ops.append(ops.GATE_RESULTS, [_gate_row(run, verdict) for verdict in judgement.verdicts])
+        faults.reach("audit:stored")
         held = judgement.held
         about = f" {job.summary(house)}" if hasattr(job, "summary") else ""
         left_out: dict[str, str] = json.loads(written["detail"])["left_out"]
