@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -63,6 +64,8 @@ def connect(url: str, session_id: str | None = None) -> SparkSession:
     """A Connect session that gives up on a dead server within seconds; the client's own patience is ten minutes."""
     from pyspark.sql.connect.client.retries import DefaultPolicy
 
+    # Airflow enables every logger it finds; this one prints stack traces of what is told in a sentence anyway.
+    logging.getLogger("pyspark.sql.connect.logging").disabled = True
     address = url + (f";session_id={session_id}" if session_id else "")
     spark = SparkSession.builder.remote(address).create()
     spark.client.set_retry_policies([DefaultPolicy(max_retries=6, initial_backoff=200, max_backoff=4000)])

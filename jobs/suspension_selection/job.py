@@ -123,6 +123,11 @@ def audit(house: House) -> dict[str, DataFrame]:
     return {"candidates": account, "share": transforms.shares(house.spark, staged, evaluated, policies)}
 
 
+def summary(house: House) -> str:
+    """For whoever approves: how many accounts are nominated for what, what they owe, and one example of each."""
+    return transforms.told(transforms.by_action(house.staged(CANDIDATES.name)).collect())
+
+
 def _beside(house: House, name: str) -> str:
     """A place of the run's own beside its staged tables."""
     return house.place(CANDIDATES.name).removesuffix(CANDIDATES.path) + name

@@ -1,7 +1,10 @@
 """`make bench`: a month of usage landed and charged by the real path, and by DuckDB on the same files, side by side.
 
+Then the stages that decide, at a million rows and a tenth of that (tests/benchmarks/decisions.py).
+
 Every figure of docs/benchmarks.md comes from here. Nothing is touched but a scratch folder, which is removed, and
-artifacts/bench.json. Run as `.venv/bin/python tests/benchmarks/bench.py [--rows N] [--small] [--scratch DIR] [--repeat N]`.
+artifacts/bench.json. Run as `.venv/bin/python tests/benchmarks/bench.py [--rows N] [--decisions N] [--small] [--scratch DIR]
+[--repeat N]`.
 """
 
 from __future__ import annotations
@@ -26,14 +29,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from rich.console import Console
 from rich.table import Table
 
-from jobs.runtime import delta_log, session, spark_server, verbs
+from jobs.runtime import delta_log, ops, session, spark_server, verbs
 from jobs.runtime.config import ROOT
 from jobs.runtime.logs import say
 from jobs.runtime.verbs import Invocation
+from tests.benchmarks import decisions
 from tests.benchmarks.measure import Children, Measured, family, measured, peak_megabytes
 from tests.benchmarks.rows import PERIOD, Month, files_for, write_tenant
 
 ROWS, SMALL_ROWS = 20_000_000, 200_000
+DECISIONS, SMALL_DECISIONS = 1_000_000, 10_000
 ROWS_OF_AN_ACCOUNT = 1_000
 BIG, LITTLE = "bench-big", ("bench-little-1", "bench-little-2")
 TENANT_COUNTS, ROWS_OF_A_TINY_TENANT = (1, 20, 80), 200
@@ -53,10 +58,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows = SMALL_ROWS if asked.small else asked.rows
     figures: Figures = {"rows": rows, "processors": os.cpu_count(), "scales": []}
     try:
-        for count in (rows // 10, rows):
+        for count in (rows // 10, rows) if rows else ():
             figures["scales"].append(_scale(count, scratch / f"home-{count}", asked.repeat))
             _keep(figures)
-        figures["growth"] = _growth(*figures["scales"])
+        if figures["scales"]:
+            figures["growth"] = _growth(*figures["scales"])
+        size = SMALL_DECISIONS if asked.small else asked.decisions
+        figures["decisions"] = [_decisions(count, scratch / f"decisions-{count}") for count in (size // 10, size) if count]
+        _keep(figures)
         figures["tenants"] = _further_tenants(scratch / "home-tenants")
         _keep(figures)
     finally:
@@ -76,7 +85,13 @@ def _keep(figures: Figures) -> None:
 def _asked(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--rows", type=int, default=ROWS, help="usage rows of the month; a tenth of them is run before, for growth"
+        "--rows",
+        type=int,
+        default=ROWS,
+        help="usage rows of the month; a tenth of them is run before, for growth; 0 leaves it out",
+    )
+    parser.add_argument(
+        "--decisions", type=int, default=DECISIONS, help="payables, accounts and open items; 0 leaves this part out"
     )
     parser.add_argument("--small", action="store_true", help=f"{SMALL_ROWS:,} rows: whether it works, not how fast")
     parser.add_argument("--scratch", type=Path, help="an own folder, which is then kept; default a temporary one")
@@ -142,11 +157,11 @@ def _hold_back(folder: Path) -> Callable[[], object]:
     return lambda: aside.rename(folder)
 
 
-def _all_verbs(stage: str, tenants: tuple[str, ...], server: int, repeat: int = 1) -> Figures:
+def _all_verbs(stage: str, tenants: tuple[str, ...], server: int, repeat: int = 1, period: str = PERIOD) -> Figures:
     """Each verb of a stage by the real path; write is done `repeat` times, because it does its work until it is published."""
     told: Figures = {}
     invocation = Invocation(
-        stage, PERIOD, run_key=f"bench-{stage}-{'-'.join(tenants)}-{len(list(_roots(server)))}", tenants=tenants
+        stage, period, run_key=f"bench-{stage}-{'-'.join(tenants)}-{len(list(_roots(server)))}", tenants=tenants
     )
     for verb in VERBS:
         took = []
@@ -219,6 +234,31 @@ def _further_tenants(home: Path) -> Figures:
     return told
 
 
+def _decisions(size: int, home: Path) -> Figures:
+    """What the deciding stages take for a tenant of so many accounts, open items and payables, and a tenth as many receipts."""
+    world = decisions.World(size)
+    told: Figures = {"size": size, "counts": world.counts}
+    mine = (decisions.TENANT,)
+    with _home(home) as server, Children(server) as workers:
+        say(f"{size:,} payables, accounts and open items: drawing and landing them")
+        decisions.write(world, home)
+        _all_verbs("ingestion", mine, server, period=decisions.MONTH)
+        _all_verbs("ledger_posting", mine, server, period=decisions.MONTH)
+        for stage, period, _ in decisions.STAGES:
+            told[stage] = _all_verbs(stage, mine, server, period=period)
+            told[f"{stage}_published"] = _published(stage)
+        told["server_peak_megabytes"] = peak_megabytes(server)
+    told["workers_peak_megabytes"] = workers.megabytes
+    shutil.rmtree(home)
+    return told
+
+
+def _published(stage: str) -> dict[str, int]:
+    """Rows by table of a stage's only publication."""
+    (publication,) = (found for unit, found in ops.publications().items() if unit.stage == stage)
+    return {table.name: table.rows for table in publication.tables}
+
+
 def _work(stage: Figures, key: str = "seconds") -> float:
     """Write and publish; the audit is told apart."""
     return float(stage["write"][key] + stage["publish"][key])
@@ -271,12 +311,13 @@ def _show(figures: Figures) -> None:
             f"peak memory: server {scale['server_peak_megabytes']:,.0f} MB, its Python workers {scale['workers_peak_megabytes']:,.0f} MB, "
             f"DuckDB {ducks:,.0f} MB; results {'equal' if scale['comparison']['equal'] else 'NOT EQUAL'}"
         )
-    growth = figures["growth"]
-    told = ", ".join(
-        f"{what} {growth[what]['seconds']:.1f} (CPU {growth[what]['cpu_seconds']:.1f})"
-        for what in ("landing", "aggregation")
-    )
-    console.print(f"growth with {growth['rows']:.0f} times the rows: {told}")
+    if growth := figures.get("growth"):
+        told = ", ".join(
+            f"{what} {growth[what]['seconds']:.1f} (CPU {growth[what]['cpu_seconds']:.1f})"
+            for what in ("landing", "aggregation")
+        )
+        console.print(f"growth with {growth['rows']:.0f} times the rows: {told}")
+    _show_decisions(console, figures["decisions"])
     table = Table(title="tiny tenants that share a mapping: seconds of write + audit + publish")
     for heading in ("tenants", "ingestion", "billing_aggregation"):
         table.add_column(heading, justify="right")
@@ -288,6 +329,29 @@ def _show(figures: Figures) -> None:
     per = tenants["seconds_per_further_tenant"]
     table.add_row("each further one", *(f"{sum(stage.values()):.3f}" for stage in per.values()))
     console.print(table)
+
+
+def _show_decisions(console: Console, scales: list[Figures]) -> None:
+    table = Table(title="deciding: write and publish; the audit apart")
+    for heading in ("", "rows", "seconds", "CPU s", "rows/s and core", "audit s", "growth", "others"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for at, scale in enumerate(scales):
+        for stage, _, what in decisions.STAGES:
+            seconds, cpu, rows = _work(scale[stage]), _work(scale[stage], "cpu_seconds"), scale["counts"][what]
+            growth = f"{seconds / _work(scales[0][stage]):.1f}" if at else ""
+            table.add_row(
+                f"{stage}: {what}", f"{rows:,}", f"{seconds:.1f}", f"{cpu:.1f}", f"{rows / cpu:,.0f}",
+                f"{scale[stage]['audit']['seconds']:.1f}", growth, f"{scale[stage]['write']['others_share']:.0%}",
+            )  # fmt: skip
+    console.print(table)
+    for scale in scales:
+        published = ", ".join(
+            f"{name} {rows:,}" for stage, *_ in decisions.STAGES for name, rows in scale[f"{stage}_published"].items()
+        )
+        console.print(
+            f"{scale['size']:,}: server {scale['server_peak_megabytes']:,.0f} MB at most, workers {scale['workers_peak_megabytes']:,.0f} MB; "
+            f"{published}"
+        )
 
 
 if __name__ == "__main__":

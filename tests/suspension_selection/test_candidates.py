@@ -6,7 +6,9 @@ import pytest
 
 from jobs.runtime.errors import ConfigError
 from jobs.suspension_selection.settings import Settings
-from tests.builders import collected, customer
+from jobs.suspension_selection.tables import CANDIDATES
+from jobs.suspension_selection.transforms import by_action, told
+from tests.builders import collected, customer, table_of
 from tests.suspension_selection.debts import COUNTS, DAY, Facts, evaluated, owed, policy, received, suggested, was, when
 
 SHOWN = (
@@ -212,3 +214,35 @@ def test_the_policy_of_tenant_and_segment_goes_before_those_of_either():
         settings("tenant").of("beta", DAY)
     with pytest.raises(ValueError, match="hold for one tenant and segment"):
         Settings.model_validate({"policies": [policy().model_dump(), policy(id="other").model_dump()]})
+
+
+def test_whoever_approves_reads_how_many_what_they_owe_and_one_example(spark):
+    def row(account, action, owed=None, currency=None, because=None):
+        return {
+            "tenant_id": "alpha",
+            "account_id": account,
+            "action": action,
+            "currency": currency,
+            "overdue_balance": owed,
+            "held_because": because,
+        }
+
+    staged = table_of(
+        spark,
+        CANDIDATES,
+        [
+            row("a-2", "warned", "1000.50", "EUR"),
+            row("a-1", "warned", "2.00", "EUR"),
+            row("a-3", "warned", "7", "GBP"),
+            row("a-4", "hold", "5", "EUR", "cash of 5 EUR is unapplied"),
+            row("a-5", "reinstate"),
+        ],
+    )
+    assert told(by_action(staged).collect()).splitlines() == [
+        "Nominated:",
+        "  - hold: 1 accounts, 5 EUR overdue, e.g. a-4 of alpha, cash of 5 EUR is unapplied",
+        "  - reinstate: 1 accounts, e.g. a-5 of alpha",
+        "  - warned: 2 accounts, 1,002.5 EUR overdue, e.g. a-1 of alpha",
+        "  - warned: 1 accounts, 7 GBP overdue, e.g. a-3 of alpha",
+    ]
+    assert told([]) == "Nobody is nominated."
