@@ -27,7 +27,7 @@ from tests.faults.readers import seen, seen_everywhere
 
 MONTHS = ("2026-07", "2026-08")
 USAGE = "id,account,product,at,units\n" + "".join(
-    f"{month}-{number},a-{1 + number % 3},storage,{month}-1{number} 12:00:00,{number}.5\n"
+    f"{month}-{number},a-{1 + number % 3},storage,{month}-1{number} 12:00:00,{number}500\n"
     for month in MONTHS
     for number in range(1, 7)
 )
@@ -40,10 +40,10 @@ PAYABLES = (
     f"b-3,N-3,v-2,2026-07-10,2026-07-12 09:00:00,60,50,10,{IBAN}\n"  # of a vendor nobody knows
 )
 VENDORS = f"vendor,name,iban\nv-1,Somebody,{IBAN}\n"
-RECEIPTS = (  # of a-1's and a-2's first invoices one is paid, of the other a part; one line nobody knows
-    "id,statement,bank,day,amount,words\n"
-    f"t-1,s-1,{IBAN},2026-09-10,{{paid}},{{number}}\n"
-    f"t-2,s-1,{IBAN},2026-09-11,0.10,something\n"
+RECEIPTS = (  # one names what it pays, one is of a payer and an amount that only a person can be sure of
+    "id,statement,bank,day,amount,words,name\n"
+    f"t-1,s-1,{IBAN},2026-09-10,{{paid}},{{number}},\n"
+    f"t-2,s-1,{IBAN},2026-09-11,{{meant}},something,{{name}}\n"
 )
 STEPS = (  # a house's whole story, in its order: bill, pay, collect, nominate
     ("ingestion", MONTHS[0]),
@@ -108,14 +108,16 @@ def furnished(home: Path) -> None:
                 "columns": {
                     "transaction_id": "id", "statement_id": "statement", "bank_account": "bank", "booking_date": "day",
                     "value_date": "day", "amount": "amount", "currency": {"constant": "GBP"}, "remittance_text": "words",
+                    "counterparty_name": "name",
                 }
             },
         }  # fmt: skip
         conf_file(home, f"tenants/{name}.yaml", conf)
         dropped(home, name, "vendors", "vendors.csv", VENDORS)
         dropped(home, name, "payables", "july.csv", PAYABLES)
-        number = f"{name[0].upper()}-2026-000001"
-        dropped(home, name, "bank_transactions", "september.csv", RECEIPTS.format(paid="0.62", number=number))
+        number = f"{name[0].upper()}-2026-0000002"  # that of a-3's invoice in both
+        receipts = RECEIPTS.format(paid="480.00", number=number, meant="600.00", name="Ada Somebody")
+        dropped(home, name, "bank_transactions", "september.csv", receipts)
 
 
 @pytest.fixture(scope="module")
