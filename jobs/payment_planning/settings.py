@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from jobs.ledger.calendars import check_country
+from jobs.ledger.policies import Dated, meet
 from jobs.payment_planning import terms
 from jobs.runtime import config
 from jobs.runtime.errors import ConfigError
@@ -15,14 +16,9 @@ from jobs.runtime.errors import ConfigError
 Method = Literal["sepa", "transfer", "immediate"]
 
 
-class Policy(config.Strict):
+class Policy(Dated):
     """When and how accepted payables are paid."""
 
-    id: str
-    version: int = Field(ge=1)
-    valid_from: date
-    valid_to: date | None = None  # the first day it no longer holds
-    tenants: tuple[str, ...] = ()  # for whom; nobody named is everybody
     horizon_days: int = Field(ge=0, le=366)
     business_day: Literal["previous", "next"]
     default_terms: str
@@ -60,15 +56,6 @@ class Policy(config.Strict):
                 raise ValueError(error.message) from None
         return told
 
-    @property
-    def rule(self) -> str:
-        """What decided, by id and version (law 10)."""
-        return f"{self.id} v{self.version}"
-
-    def holds(self, day: date) -> bool:
-        """Whether it is in force on a day."""
-        return self.valid_from <= day and (self.valid_to is None or day < self.valid_to)
-
 
 class Settings(config.Strict):
     """The payment policies, by tenant and date."""
@@ -81,8 +68,7 @@ class Settings(config.Strict):
             for other in self.policies[number + 1 :]:
                 if (policy.id, policy.version) == (other.id, other.version):
                     raise ValueError(f"two policies are called {policy.rule}")
-                same = set(policy.tenants) & set(other.tenants) or (not policy.tenants and not other.tenants)
-                if same and _overlap(policy, other):
+                if meet(policy.tenants, other.tenants) and policy.overlaps(other):
                     raise ValueError(f"{policy.rule} and {other.rule} hold for one tenant on one day")
         return self
 
@@ -94,12 +80,6 @@ class Settings(config.Strict):
         raise ConfigError(
             f"conf/payment_planning.yaml has no policy of tenant {tenant} on {day}. Nothing was started; add one."
         )
-
-
-def _overlap(one: Policy, other: Policy) -> bool:
-    return (one.valid_to is None or other.valid_from < one.valid_to) and (
-        other.valid_to is None or one.valid_from < other.valid_to
-    )
 
 
 def settings() -> Settings:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints, model_validator
 
+from jobs.ledger.policies import Dated, meet
 from jobs.runtime import config
 from jobs.runtime.errors import ConfigError
 
@@ -52,14 +53,9 @@ class State(config.Strict):
     final: bool = False  # no return from it
 
 
-class Policy(config.Strict):
+class Policy(Dated):
     """The states of an account, and when it enters them."""
 
-    id: str
-    version: int = Field(ge=1)
-    valid_from: date
-    valid_to: date | None = None  # the first day it no longer holds
-    tenants: tuple[str, ...] = ()  # for whom; nobody named is everybody
     segments: tuple[str, ...] = ()  # of customers; none named is all
     minimum_open: dict[Currency, Decimal] = Field(default={})
     one_step: bool
@@ -76,15 +72,6 @@ class Policy(config.Strict):
             raise ValueError("every state has a name of its own, and none is called current, hold or reinstate")
         return self
 
-    @property
-    def rule(self) -> str:
-        """What decided, by id and version (law 10)."""
-        return f"{self.id} v{self.version}"
-
-    def holds(self, day: date) -> bool:
-        """Whether it is in force on a day."""
-        return self.valid_from <= day and (self.valid_to is None or day < self.valid_to)
-
 
 class Settings(config.Strict):
     """The suspension policies, by tenant, segment and date."""
@@ -97,7 +84,7 @@ class Settings(config.Strict):
             for other in self.policies[number + 1 :]:
                 if one.rule == other.rule:
                     raise ValueError(f"two policies are called {one.rule}")
-                if _meet(one.tenants, other.tenants) and _meet(one.segments, other.segments) and _overlap(one, other):
+                if meet(one.tenants, other.tenants) and meet(one.segments, other.segments) and one.overlaps(other):
                     raise ValueError(f"{one.rule} and {other.rule} hold for one tenant and segment on one day")
         return self
 
@@ -117,16 +104,6 @@ class Settings(config.Strict):
         return {
             s: p for s, p in found.items() if s is None or p.tenants or not own
         }  # the tenant's own goes before a segment's
-
-
-def _meet(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    return bool(set(one) & set(other)) or (not one and not other)
-
-
-def _overlap(one: Policy, other: Policy) -> bool:
-    return (one.valid_to is None or other.valid_from < one.valid_to) and (
-        other.valid_to is None or one.valid_from < other.valid_to
-    )
 
 
 def settings() -> Settings:
