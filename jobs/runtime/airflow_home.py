@@ -28,7 +28,8 @@ from jobs.runtime.environment import environment as spark_environment
 from jobs.runtime.errors import CallError, RunBroke
 from jobs.runtime.logs import say
 
-USER = "admin"
+USER, APPROVER = "admin", "approver"  # what the one has asked for, the other may approve
+USERS = {USER: "admin", APPROVER: "user"}  # their roles
 PORT = "COUNTINGHOUSE_AIRFLOW_PORT"
 DEFAULT_PORT = 8080
 START_SECONDS = 180
@@ -64,7 +65,7 @@ def environment(home: Path, port: int = DEFAULT_PORT) -> dict[str, str]:
         "AIRFLOW__CORE__PARALLELISM": "2",
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
         "AIRFLOW__CORE__AUTH_MANAGER": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{user}:{role}" for user, role in USERS.items()),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(airflow / "passwords.json"),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{airflow / 'airflow.db'}",
         "AIRFLOW__API__HOST": "127.0.0.1",
@@ -82,14 +83,16 @@ def environment(home: Path, port: int = DEFAULT_PORT) -> dict[str, str]:
     }
 
 
-def password(home: Path | None = None) -> str:
-    """The password of this home's user, made when it is first asked for and readable by its owner only."""
+def passwords(home: Path | None = None) -> dict[str, str]:
+    """The passwords of this home's users, made when they are first asked for and readable by their owner only."""
     file = folder(home) / "passwords.json"
-    if not file.exists():
+    known: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
+    if missing := USERS.keys() - known.keys():
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch(mode=0o600)
-        file.write_text(json.dumps({USER: secrets.token_urlsafe(12)}))
-    return str(json.loads(file.read_text())[USER])
+        known |= {user: secrets.token_urlsafe(12) for user in sorted(missing)}
+        file.write_text(json.dumps(known))
+    return known
 
 
 def prepare() -> None:
@@ -106,7 +109,7 @@ def prepare() -> None:
             "Airflow was imported in this process with settings that are not of this project. Nothing was started. "
             "Call jobs.runtime.airflow_home.prepare() before anything imports it, or start a new process."
         )
-    password()
+    passwords()
     with _out_of_sight():
         from airflow.version import version
 
@@ -216,7 +219,7 @@ def serve() -> int:
     port = _port()
     surroundings = os.environ | environment(home, port) | _log_ports()
     surroundings["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
-    secret = password(home)
+    known = passwords(home)
     folder(home).joinpath("serving.pid").write_text(str(os.getpid()))
     server, mine = spark_server.ensure() if spark_environment().spark == "server" else (None, False)
     log = folder(home) / "standalone.log"
@@ -229,8 +232,9 @@ def serve() -> int:
         family = _Family(airflow)
         try:
             if _wait_until_healthy(airflow, port, stop, log):
-                say(f"Airflow is ready at http://127.0.0.1:{port} (user {USER}); Ctrl-C stops everything")
-                sys.stderr.write(f"         password: {secret}\n")  # for the person at the terminal, not for the log file
+                say(f"Airflow is ready at http://127.0.0.1:{port}; Ctrl-C stops everything")
+                for user, secret in known.items():  # for the person at the terminal, not for the log file
+                    sys.stderr.write(f"         user {user}, password {secret}\n")
             while not stop.asked and airflow.poll() is None:
                 time.sleep(0.2)
             died = not stop.asked

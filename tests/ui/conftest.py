@@ -16,9 +16,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from jobs.runtime import airflow_home
 from jobs.runtime.config import ROOT
@@ -104,29 +105,64 @@ class Operator:
         assert answer.ok, answer.text()
         return dict(answer.json())
 
+    def triggered(self, dag_id: str, period: str) -> str:
+        """The id of a new run of a period; the DAG is unpaused for it."""
+        self.call("PATCH", f"dags/{dag_id}?update_mask=is_paused", {"is_paused": False})
+        told = self.call("POST", f"dags/{dag_id}/dagRuns", {"logical_date": None, "partition_key": period})
+        return str(told["dag_run_id"])
+
+    def ended(self, dag_id: str, run: str) -> str:
+        """How a run ended, once it has."""
+        path = f"dags/{dag_id}/dagRuns/{quote(run)}"
+        return self.until_ended(lambda: {run: self.call("GET", path)["state"]})[run]
+
+    def tasks(self, dag_id: str, run: str) -> dict[str, str]:
+        """The states of a run's tasks."""
+        told = self.call("GET", f"dags/{dag_id}/dagRuns/{quote(run)}/taskInstances")
+        return {task["task_id"]: task["state"] for task in told["task_instances"]}
+
     def until_ended(self, asked: Callable[[], dict[str, str]], how_many: int = 1) -> dict[str, str]:
         """States by name, once there are so many and none of them is on its way any more."""
+        return self.until(asked, lambda states: len(states) == how_many and not {"queued", "running"} & set(states.values()))
+
+    def until(self, asked: Callable[[], dict[str, str]], enough: Callable[[dict[str, str]], bool]) -> dict[str, str]:
+        """States by name, once they are enough."""
         began = time.monotonic()
-        while True:
-            states = asked()
-            if len(states) == how_many and not {"queued", "running"} & set(states.values()):
-                return states
+        while not enough(states := asked()):
             assert time.monotonic() - began < RUNS_SECONDS, states
             time.sleep(3)
+        return states
 
 
-@pytest.fixture
-def operator(address: str) -> Iterator[Operator]:
-    """Somebody at the page of monthly_billing."""
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """The browser; each person has a context of it, and so a login, of their own."""
     switches = ["no-sandbox", "disable-gpu", "disable-dev-shm-usage", "disable-background-networking", "no-first-run"]
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=[f"--{switch}" for switch in switches])
-        page = browser.new_page(viewport={"width": 1440, "height": 900})
-        page.set_default_timeout(60_000)
-        page.goto(f"{address}/dags/monthly_billing")
-        page.fill("input[name=username]", airflow_home.USER)
-        page.fill("input[name=password]", airflow_home.password())
-        page.keyboard.press("Enter")
-        page.get_by_role("button", name="Trigger").first.wait_for()
-        yield Operator(page, address)
+        yield browser
         browser.close()
+
+
+def before_the_ui(chromium: Browser, address: str, user: str) -> Operator:
+    """A person who has logged in, at the page of monthly_billing."""
+    page = chromium.new_context(viewport={"width": 1440, "height": 900}).new_page()
+    page.set_default_timeout(60_000)
+    page.goto(f"{address}/dags/monthly_billing")
+    page.fill("input[name=username]", user)
+    page.fill("input[name=password]", airflow_home.passwords()[user])
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Trigger").first.wait_for()
+    return Operator(page, address)
+
+
+@pytest.fixture
+def operator(chromium: Browser, address: str) -> Operator:
+    """Whoever runs the months."""
+    return before_the_ui(chromium, address, airflow_home.USER)
+
+
+@pytest.fixture
+def approver(chromium: Browser, address: str) -> Operator:
+    """Whoever may say yes to what the other has asked for."""
+    return before_the_ui(chromium, address, airflow_home.APPROVER)

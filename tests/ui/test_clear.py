@@ -32,17 +32,17 @@ def ready(shared_home: Path) -> Path:
 
 def test_operator_clears_one_task_after_the_price_has_come(operator: Operator, ready: Path) -> None:
     page = operator.page
-    assert ended(operator, "ingest", triggered(operator, "ingest")) == "success"
-    month = triggered(operator, "monthly_billing")
+    assert operator.ended("ingest", operator.triggered("ingest", MONTH)) == "success"
+    month = operator.triggered("monthly_billing", MONTH)
     operator.look_away()
-    assert ended(operator, "monthly_billing", month) == "failed"
-    before = tasks(operator, month)
+    assert operator.ended("monthly_billing", month) == "failed"
+    before = operator.tasks("monthly_billing", month)
     assert {task for task, state in before.items() if state == "failed"} == {HELD, "whole"}
     assert documents() == {ALPHA: 2}
     issued = {unit: publication for unit, publication in ops.publications().items() if unit.tenant_id == ALPHA}
 
     dropped(ready, BETA, "prices", "network.csv", NETWORK_FILE)
-    assert ended(operator, "ingest", triggered(operator, "ingest")) == "success"
+    assert operator.ended("ingest", operator.triggered("ingest", MONTH)) == "success"
 
     operator.open(f"dags/monthly_billing/runs/{quote(month)}/tasks/{TO_CLEAR}")
     page.get_by_role("button", name="Press shift+c to clear").click()
@@ -55,32 +55,13 @@ def test_operator_clears_one_task_after_the_price_has_come(operator: Operator, r
     form.wait_for(state="hidden")
 
     operator.look_away()
-    assert ended(operator, "monthly_billing", month) == "success"
-    assert set(tasks(operator, month).values()) == {"success"}
+    assert operator.ended("monthly_billing", month) == "success"
+    assert set(operator.tasks("monthly_billing", month).values()) == {"success"}
     assert documents() == {ALPHA: 2, BETA: 2}
     after = ops.publications()
     assert {unit: after[unit] for unit in issued} == issued, "what was published of the other tenant was done again"
     of_month = {publication.dag_run_id for unit, publication in after.items() if unit.stage != "ingestion"}
     assert of_month == {month}
-
-
-def triggered(operator: Operator, dag_id: str) -> str:
-    """The id of a new run of the month."""
-    operator.call("PATCH", f"dags/{dag_id}?update_mask=is_paused", {"is_paused": False})
-    told = operator.call("POST", f"dags/{dag_id}/dagRuns", {"logical_date": None, "partition_key": MONTH})
-    return str(told["dag_run_id"])
-
-
-def ended(operator: Operator, dag_id: str, run: str) -> str:
-    """How a run ended."""
-    path = f"dags/{dag_id}/dagRuns/{quote(run)}"
-    return operator.until_ended(lambda: {run: operator.call("GET", path)["state"]})[run]
-
-
-def tasks(operator: Operator, run: str) -> dict[str, str]:
-    """The states of the month's tasks."""
-    told = operator.call("GET", f"dags/monthly_billing/dagRuns/{quote(run)}/taskInstances")
-    return {task["task_id"]: task["state"] for task in told["task_instances"]}
 
 
 def documents() -> dict[str, int]:
