@@ -22,9 +22,9 @@ from jobs.invoice_generation.tables import INVOICES
 from jobs.ledger.periods import Period
 from jobs.ledger.tenants import LegalEntity, Tenant
 from jobs.ledger.tenants import Mapping as FeedMapping
+from jobs.runtime.contract import Invocation
 from jobs.runtime.gates import Judgement, Verdict, judge
 from jobs.runtime.tables import Table
-from jobs.runtime.verbs import Invocation
 from jobs.stages import BILLING_AGGREGATION, INGESTION, INVOICE_GENERATION, LEDGER_POSTING
 
 ALPHA, BETA = "alpha", "beta"

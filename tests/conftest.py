@@ -60,9 +60,9 @@ def spark() -> Iterator[SparkSession]:
 def forget_home() -> None:
     """Drop what the process remembers of a home."""
     from jobs.ingestion import files
-    from jobs.runtime import environment, ops, verbs
+    from jobs.runtime import contract, environment, ops
 
-    for remembered in (environment.environment, ops._exists, files._sha256, verbs.code_version):
+    for remembered in (environment.environment, ops._exists, files._sha256, contract.code_version):
         remembered.cache_clear()
 
 

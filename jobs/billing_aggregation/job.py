@@ -8,10 +8,10 @@ from jobs.billing_aggregation import transforms
 from jobs.ledger.facts import current_accounts, standing
 from jobs.ledger.periods import Period
 from jobs.ledger.tenants import chosen
+from jobs.runtime.contract import Invocation, Planned, Written
 from jobs.runtime.errors import UpstreamMissing
 from jobs.runtime.house import House, Snapshot
 from jobs.runtime.ops import Unit
-from jobs.runtime.verbs import Invocation, Planned, Written
 from jobs.stages import BILLING_AGGREGATION, INGESTION, INVOICE_GENERATION
 
 WHAT_TO_DO = "Land the missing or mended price or account (countinghouse land, then run ingestion)"

@@ -15,10 +15,10 @@ from jobs.cash_matching.tables import APPLICATIONS, SUGGESTIONS, UNAPPLIED
 from jobs.ledger.facts import current_accounts, standing
 from jobs.ledger.periods import Period
 from jobs.ledger.tenants import Tenant, chosen
+from jobs.runtime.contract import Invocation, Planned, Written
 from jobs.runtime.errors import UpstreamMissing
 from jobs.runtime.house import House, Snapshot
 from jobs.runtime.ops import Unit
-from jobs.runtime.verbs import Invocation, Planned, Written
 from jobs.stages import CASH_MATCHING, INGESTION, INVOICE_GENERATION, LEDGER_POSTING
 
 WHAT_TO_DO = (

@@ -20,10 +20,10 @@ from jobs.ledger.facts import standing
 from jobs.ledger.periods import Period
 from jobs.ledger.tenants import Tenant, chosen, tenants
 from jobs.runtime import delta_log
+from jobs.runtime.contract import Invocation, Planned, Written
 from jobs.runtime.house import House, Snapshot, visible
 from jobs.runtime.logs import say
 from jobs.runtime.ops import Unit
-from jobs.runtime.verbs import Invocation, Planned, Written
 from jobs.stages import INGESTION, INVOICE_GENERATION
 
 WHAT_TO_DO = "Look at raw.quarantine and raw.landed_files of the tenant, mend the file or its mapping"

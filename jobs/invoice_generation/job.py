@@ -17,11 +17,11 @@ from jobs.ledger.periods import Period
 from jobs.ledger.taxes import TaxPolicy, tax_policies, tax_policy
 from jobs.ledger.tenants import Tenant, chosen, tenants
 from jobs.runtime import delta_log, faults
+from jobs.runtime.contract import Invocation, Planned, Written
 from jobs.runtime.errors import CallError, RunBroke, UpstreamMissing
 from jobs.runtime.house import House, Snapshot, Visible, visible_rows
 from jobs.runtime.logs import say
 from jobs.runtime.ops import Unit
-from jobs.runtime.verbs import Invocation, Planned, Written
 from jobs.stages import BILLING_AGGREGATION, INGESTION, INVOICE_GENERATION
 
 WHAT_TO_DO = "Mend the account, the tax policy or the charges that are named"

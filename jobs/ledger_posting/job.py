@@ -13,10 +13,10 @@ from jobs.ledger.tenants import Tenant, chosen
 from jobs.ledger_posting import events, transforms
 from jobs.ledger_posting.settings import settings
 from jobs.ledger_posting.tables import JOURNAL_LINES
+from jobs.runtime.contract import Invocation, Planned, Written
 from jobs.runtime.errors import CallError, UpstreamMissing
 from jobs.runtime.house import House, Snapshot
 from jobs.runtime.ops import Unit
-from jobs.runtime.verbs import Invocation, Planned, Written
 from jobs.stages import CASH_MATCHING, INGESTION, INVOICE_GENERATION, LEDGER_POSTING, PAYABLE_VALIDATION, PAYMENT_PLANNING
 
 WHAT_TO_DO = "Mend the posting rules in conf/ledger_posting.yaml, or the legal entities of the tenant"

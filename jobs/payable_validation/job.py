@@ -13,10 +13,10 @@ from jobs.ledger.tenants import Tenant, chosen
 from jobs.payable_validation import transforms
 from jobs.payable_validation.settings import rules_in_force, rules_of
 from jobs.payable_validation.tables import DECISIONS, REASONS
+from jobs.runtime.contract import Invocation, Planned, Written
 from jobs.runtime.errors import UpstreamMissing
 from jobs.runtime.house import House, Snapshot
 from jobs.runtime.ops import Unit
-from jobs.runtime.verbs import Invocation, Planned, Written
 from jobs.stages import INGESTION
 
 WHAT_TO_DO = (

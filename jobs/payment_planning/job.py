@@ -16,11 +16,11 @@ from jobs.payment_planning import files, transforms
 from jobs.payment_planning.settings import Policy, settings
 from jobs.payment_planning.tables import PAYMENT_BATCHES, PAYMENT_INSTRUCTIONS
 from jobs.runtime import faults, storage
+from jobs.runtime.contract import Invocation, Planned, Written
 from jobs.runtime.environment import documents
 from jobs.runtime.errors import OutOfTurn, RunBroke, UpstreamMissing
 from jobs.runtime.house import House, Snapshot
 from jobs.runtime.ops import Unit
-from jobs.runtime.verbs import Invocation, Planned, Written
 from jobs.stages import INGESTION, PAYABLE_VALIDATION, PAYMENT_PLANNING
 
 WHAT_TO_DO = "Mend the vendor, the bank account of the legal entity or the policy that is named"

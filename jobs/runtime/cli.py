@@ -14,9 +14,9 @@ import typer
 
 from jobs.ledger.periods import Period
 from jobs.runtime import audit_cli, config, verbs
+from jobs.runtime.contract import Invocation, Outcome
 from jobs.runtime.errors import EXIT_BROKE, EXIT_REFUSED, CallError, CountingHouseError, RunBroke
 from jobs.runtime.logs import say
-from jobs.runtime.verbs import Invocation, Outcome
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 server = typer.Typer(no_args_is_help=True, help="The Spark server of this home.")

@@ -32,7 +32,7 @@ from jobs.runtime.errors import EXIT_BROKE, EXIT_REFUSED, CallError, CountingHou
 from jobs.stages import BY_NAME, STAGES, VERBS, Stage
 
 if TYPE_CHECKING:
-    from jobs.runtime.verbs import Invocation, Outcome
+    from jobs.runtime.contract import Invocation, Outcome
 
 PERIOD_PATTERNS = {
     "month": r"^\d{4}-(0[1-9]|1[0-2])$",
@@ -121,7 +121,7 @@ class StageVerb(BaseOperator):
 
     def invocation(self, context: Context) -> Invocation:
         """Who asks for what, as Airflow knows it."""
-        from jobs.runtime.verbs import Invocation
+        from jobs.runtime.contract import Invocation
 
         run, params = context["dag_run"], context["params"]
         return Invocation(

@@ -19,7 +19,7 @@ from jobs.runtime.errors import CountingHouseError, RunBroke
 from jobs.runtime.ops import TableVersion
 
 if TYPE_CHECKING:
-    from jobs.runtime.verbs import Invocation, Outcome
+    from jobs.runtime.contract import Invocation, Outcome
 
 APPLICATION = config.ROOT / "jobs" / "runtime" / "submitted.py"
 CONNECTION = "spark_default"
@@ -86,7 +86,7 @@ def answer(verb: str, invocation: Invocation) -> dict[str, Any]:
 
 def read_answer(told: dict[str, Any]) -> Outcome:
     """The outcome of an answer; raises the error that it tells of."""
-    from jobs.runtime.verbs import Outcome
+    from jobs.runtime.contract import Outcome
 
     if "error" in told:
         raise getattr(errors, told["error"], RunBroke)(told["message"])

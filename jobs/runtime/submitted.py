@@ -16,7 +16,7 @@ def main(verb: str, invocation: str, place: str) -> None:
     from pyarrow import fs
 
     from jobs.runtime import submission
-    from jobs.runtime.verbs import Invocation
+    from jobs.runtime.contract import Invocation
 
     asked = json.loads(invocation)
     told = submission.answer(verb, Invocation(**(asked | {"tenants": tuple(asked["tenants"])})))

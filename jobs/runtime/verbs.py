@@ -6,31 +6,20 @@ that fence each other off, roll-forward of a publication that was cut short (law
 
 from __future__ import annotations
 
-import importlib
 import json
-import time
-import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import cache
-from importlib.resources.abc import Traversable
-from pathlib import Path
-from typing import Any, Protocol
-
-from pyspark.sql import DataFrame
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from jobs.ledger.periods import Period
-from jobs.runtime import delta_log, faults, gates, ops
-from jobs.runtime.config import ROOT, digest
+from jobs.runtime import delta_log, faults, gates, ops, records
+from jobs.runtime.config import digest
+from jobs.runtime.contract import NOTHING_TO_DO, Invocation, Outcome, Planned, code_version, job_of
 from jobs.runtime.errors import (
     CallError,
-    CountingHouseError,
     GateFailed,
     OutOfTurn,
     Refused,
     RunBroke,
-    Superseded,
     UpstreamMissing,
 )
 from jobs.runtime.house import House, Run, Snapshot
@@ -40,118 +29,7 @@ from jobs.runtime.session import interrupt, session, session_id
 from jobs.runtime.tables import catalog
 from jobs.stages import BY_NAME, INGESTION
 
-NOTHING_TO_DO = "unchanged"
 PATIENCE = 5  # how often a run that was overtaken by another period's is done again
-COMPUTING = ("house.py", "session.py", "spark_server.py", "tables.py")  # the part of the runtime that rows pass through
-
-
-@dataclass(frozen=True)
-class Invocation:
-    """Who asks for what."""
-
-    stage: str
-    period: str
-    run_key: str  # the DAG run's id, or what the console made up; one run_key is one run of a stage
-    tenants: tuple[str, ...] = ()
-    lane: str = "main"  # of a stage that has several, each judged and published by itself (law 3)
-    parameters: Mapping[str, str] = field(default_factory=dict)
-    dag_id: str = ""
-    dag_run_id: str = ""
-    task: str = ""
-    actor: str = ""
-    reason: str = ""
-
-    @property
-    def run_id(self) -> str:
-        """The name of the run in ops.runs, in commits and in gate results."""
-        lane = "" if self.lane == "main" else f"-{self.lane}"
-        return f"{self.stage}{lane}-{self.period}-{digest(self.run_key)[:8]}"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a verb ended."""
-
-    run_id: str
-    attempt: int
-    status: str  # done | unchanged | held
-    message: str
-    tables: tuple[TableVersion, ...] = ()
-    held: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A unit that a run would bring up to date, and everything its content depends on."""
-
-    unit: Unit
-    inputs: Mapping[str, str]  # what it reads -> fingerprint of that
-    configuration: Mapping[str, str] = field(default_factory=dict)  # the resolved part this unit uses
-    parameters: Mapping[str, str] = field(default_factory=dict)
-    frozen: str | None = None  # why nothing may be written for it any more
-    left_out: str | None = None  # why this tenant cannot go on now although the others can: what it is made from is stale
-    fenced: bool = True  # False for a unit found while writing; it stands and falls with the planned units of its tenant
-
-    def fingerprint(self, code: str) -> str:
-        """Equal fingerprint, equal content: nothing is written (law 6)."""
-        told = [json.dumps(dict(part), sort_keys=True) for part in (self.inputs, self.configuration, self.parameters)]
-        return digest(self.unit.id, *told, code)
-
-
-@dataclass(frozen=True)
-class Written:
-    """What a stage has staged."""
-
-    staged: Mapping[str, str]  # table -> place
-    found: Sequence[Planned] = ()  # units that only the writing brought to light: the months a landed file belongs to
-
-
-class Job(Protocol):
-    """What jobs/<stage>/job.py offers."""
-
-    def plan(self, snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Planned]:
-        """The units there are to do; raises a CountingHouseError when the call or an input is wrong."""
-
-    def write(self, house: House) -> Written:
-        """Stage candidates; returns where, by table."""
-
-    def audit(self, house: House) -> dict[str, DataFrame]:
-        """The frame of each gate.
-
-        A job may also offer summary(house), a sentence about what was staged for whoever has to approve it, and
-        before_publish(...), which makes ready what only those that passed may have.
-        """
-
-
-def job_of(stage: str) -> Any:
-    """The job module of a stage."""
-    if stage not in BY_NAME:
-        from jobs.runtime.config import nearest
-
-        raise CallError(f"unknown stage '{stage}'; {nearest(stage, BY_NAME)} Nothing was started.")
-    return importlib.import_module(f"jobs.{stage}.job")
-
-
-@cache
-def code_version(stage: str, root: Path = ROOT) -> str:
-    """A hash over what computes a stage: its own code, the shared code, what reads and stages its rows, and the lock.
-
-    `root` is a checkout, or the zip that spark-submit ships: the same sources give the same hash in both.
-    """
-    house: Traversable = zipfile.Path(root) if zipfile.is_zipfile(root) else root
-    files = [house / "requirements.lock", *(house / "jobs" / "runtime" / name for name in COMPUTING)]
-    for folder in (stage, "ledger"):
-        files += _sources(house / "jobs" / folder)
-    return digest(*(file.read_text(encoding="utf-8") for file in files))[:16]
-
-
-def _sources(folder: Traversable) -> Iterator[Traversable]:
-    """The Python files below a folder, in the order of their names; a zip knows no glob before Python 3.12."""
-    for entry in sorted(folder.iterdir(), key=lambda found: found.name):
-        if entry.is_dir():
-            yield from _sources(entry)
-        elif entry.name.endswith(".py"):
-            yield entry
 
 
 def perform(verb: str, invocation: Invocation) -> Outcome:
@@ -194,16 +72,16 @@ def write(invocation: Invocation) -> Outcome:
         raise UpstreamMissing(" ".join(left_out.values()))
     if not due:
         why = f"{len(planned) - len(frozen)} units are as they were" + (f", {len(frozen)} are frozen" if frozen else "")
-        ops.append(ops.RUNS, [_record(invocation, 0, "write", NOTHING_TO_DO, why)])
+        ops.append(ops.RUNS, [records.record(invocation, 0, "write", NOTHING_TO_DO, why)])
         return Outcome(invocation.run_id, 0, NOTHING_TO_DO, f"{invocation.stage} {period}: nothing to do, {why}.")
     units = tuple(p.unit for p in due)
     _interrupt_earlier(units)
     attempt = ops.register_attempt((*units, *_turns(units)))
     faults.reach("write:registered")
     run = _run(invocation, attempt, period, units)
-    with _recorded(invocation, attempt, "write", run) as told, session() as spark:
+    with records.recorded(invocation, attempt, "write", run) as told, session() as spark:
         told["session_id"] = session_id(spark)
-        ops.append(ops.RUNS, [_record(invocation, attempt, "write", "started", "", run, told)])
+        ops.append(ops.RUNS, [records.record(invocation, attempt, "write", "started", "", run, told)])
         with step(f"{invocation.stage} {period}: writing candidates of {len(run.tenants)} tenants"):
             written = job.write(House(spark, snapshot, run))
         faults.reach("write:staged")
@@ -228,13 +106,13 @@ def audit(invocation: Invocation) -> Outcome:
     run = _restore(invocation, written)
     job = job_of(invocation.stage)
     stage = BY_NAME[invocation.stage]
-    with _recorded(invocation, run.attempt, "audit", run) as told, session() as spark:
+    with records.recorded(invocation, run.attempt, "audit", run) as told, session() as spark:
         with step(f"{invocation.stage} {invocation.period}: judging candidates of {len(run.tenants)} tenants"):
             house = House(spark, Snapshot.now(), run)
             frames = job.audit(house)
             judgement = gates.judge(invocation.stage, frames, stage.gates, run.tenants, f"{run.run_id}.{run.attempt}")
         faults.reach("audit:judged")
-        ops.append(ops.GATE_RESULTS, [_gate_row(run, verdict) for verdict in judgement.verdicts])
+        ops.append(ops.GATE_RESULTS, [records.gate_row(run, verdict) for verdict in judgement.verdicts])
         faults.reach("audit:stored")
         held = judgement.held
         about = f" {job.summary(house)}" if hasattr(job, "summary") else ""
@@ -291,9 +169,9 @@ def _publish_judged(invocation: Invocation) -> Outcome:
             f"{invocation.stage} {invocation.period}: every tenant is held, nothing was published. See its audit task."
         )
     detail = json.loads(written["detail"]) | {"passing": passing}
-    with _recorded(invocation, run.attempt, "publish", run) as told:
+    with records.recorded(invocation, run.attempt, "publish", run) as told:
         told["detail"] = json.dumps(detail)
-        ops.append(ops.RUNS, [_record(invocation, run.attempt, "publish", "started", "", run, told)])
+        ops.append(ops.RUNS, [records.record(invocation, run.attempt, "publish", "started", "", run, told)])
         faults.reach("publish:started")
         tables = _publish(invocation, run, detail)
         told["message"] = ", ".join(f"{t.name} v{t.version}: {t.rows} rows" for t in tables)
@@ -348,7 +226,9 @@ def _publish(invocation: Invocation, run: Run, detail: Mapping[str, Any]) -> tup
     )
     faults.reach("publish:complete")
     brought = [(table, tenant, counts[table].get(tenant, 0)) for table in counts for tenant in passing]
-    _append_quietly(ops.METRICS, [_metric(run, "rows", rows, tenant, table=table) for table, tenant, rows in brought])
+    records.append_quietly(
+        ops.METRICS, [records.metric(run, "rows", rows, tenant, table=table) for table, tenant, rows in brought]
+    )
     return tuple(published)
 
 
@@ -398,7 +278,7 @@ def _finish_what_was_cut_short(asked: Invocation) -> None:
             ops.append(ops.RUNS, [row | {"status": "superseded", "message": error.message}])
             continue
         rolled = ", ".join(f"{t.name} v{t.version}" for t in tables)
-        record = _record(invocation, attempt, "publish", "done", f"rolled forward: {rolled}", run)
+        record = records.record(invocation, attempt, "publish", "done", f"rolled forward: {rolled}", run)
         record |= {"run_id": row["run_id"], "publication_id": publication_id, "detail": row["detail"]}
         ops.append(ops.RUNS, [record])
 
@@ -483,66 +363,6 @@ def _last(run_id: str, verb: str, statuses: tuple[str, ...]) -> dict[str, Any]:
             f"Clear the write task of this stage, or run the stage again."
         )
     return found[-1]
-
-
-@contextmanager
-def _recorded(invocation: Invocation, attempt: int, verb: str, run: Run) -> Iterator[dict[str, Any]]:
-    """Write the run record of a verb, however it ends."""
-    told: dict[str, Any] = {"status": "done", "message": ""}
-    began = time.monotonic()
-    try:
-        yield told
-    except BaseException as error:
-        text = error.message if isinstance(error, CountingHouseError) else f"{type(error).__name__}"
-        status = "superseded" if isinstance(error, Superseded) else "failed"
-        _append_quietly(
-            ops.RUNS, [_record(invocation, attempt, verb, status, text, run, {"seconds": time.monotonic() - began})]
-        )
-        raise
-    told["seconds"] = time.monotonic() - began
-    ops.append(ops.RUNS, [_record(invocation, attempt, verb, told["status"], told["message"], run, told)])
-    _append_quietly(ops.METRICS, [_metric(run, "seconds", told["seconds"], verb=verb)])
-
-
-def _append_quietly(name: str, records: list[dict[str, Any]]) -> None:
-    try:
-        ops.append(name, records)
-    except Exception as error:  # a full disk refuses these too; nothing that matters may fail, or be hidden, for them
-        say(f"{name} could not be written ({type(error).__name__})")
-
-
-def _record(
-    invocation: Invocation,
-    attempt: int,
-    verb: str,
-    status: str,
-    text: str,
-    run: Run | None = None,
-    told: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    told = told or {}
-    return {
-        "run_id": invocation.run_id, "attempt": attempt, "stage": invocation.stage, "period": invocation.period, "lane": invocation.lane,
-        "verb": verb, "status": status, "tenants": list(run.tenants) if run else list(invocation.tenants),
-        "publication_id": run.publication_id if run else None, "message": text, "detail": told.get("detail"),
-        "seconds": told.get("seconds"), "dag_id": invocation.dag_id, "dag_run_id": invocation.dag_run_id, "task": invocation.task,
-        "actor": invocation.actor, "reason": invocation.reason, "code_version": code_version(invocation.stage),
-        "session_id": told.get("session_id"),
-    }  # fmt: skip
-
-
-def _metric(run: Run, name: str, value: float, tenant: str | None = None, **dimensions: str) -> dict[str, Any]:
-    told = json.dumps({"stage": run.stage, "period": str(run.period or "all")} | dimensions)
-    return {"name": name, "tenant_id": tenant, "dimensions": told, "value": float(value), "run_id": run.run_id}
-
-
-def _gate_row(run: Run, verdict: gates.Verdict) -> dict[str, Any]:
-    return {
-        "run_id": run.run_id, "attempt": run.attempt, "stage": run.stage, "period": str(run.period or "all"),
-        "suite": verdict.suite, "expectation": verdict.expectation, "tenant_id": verdict.tenant_id,
-        "severity": verdict.severity, "success": verdict.success, "failing": verdict.failing, "example": verdict.example,
-        "notes": verdict.notes,
-    }  # fmt: skip
 
 
 def dry_run(invocation: Invocation) -> str:

@@ -10,10 +10,10 @@ from pyspark.sql import functions as F
 from jobs.ledger.facts import current_accounts, standing
 from jobs.ledger.periods import Period
 from jobs.ledger.tenants import Tenant, chosen
+from jobs.runtime.contract import Invocation, Planned, Written
 from jobs.runtime.errors import UpstreamMissing
 from jobs.runtime.house import House, Snapshot
 from jobs.runtime.ops import Publication, Unit
-from jobs.runtime.verbs import Invocation, Planned, Written
 from jobs.stages import CASH_MATCHING, INGESTION, LEDGER_POSTING, SUSPENSION_SELECTION
 from jobs.suspension_selection import transforms
 from jobs.suspension_selection.settings import Policy, settings

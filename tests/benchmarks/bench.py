@@ -31,8 +31,8 @@ from rich.table import Table
 
 from jobs.runtime import delta_log, ops, session, spark_server, verbs
 from jobs.runtime.config import ROOT
+from jobs.runtime.contract import Invocation
 from jobs.runtime.logs import say
-from jobs.runtime.verbs import Invocation
 from tests.benchmarks import decisions
 from tests.benchmarks.measure import Children, Measured, family, measured, peak_megabytes
 from tests.benchmarks.rows import PERIOD, Month, files_for, write_tenant

@@ -10,10 +10,10 @@ import pytest
 from airflow.sdk import RetryAction
 
 from jobs.runtime import dag_tasks, environment, ops, verbs
+from jobs.runtime.contract import Invocation, Outcome
 from jobs.runtime.dag_approval import SIMULATED_APPROVER, Approval, Approved
 from jobs.runtime.dag_tasks import Ended, Patience, StageVerb, Whole, period_of
 from jobs.runtime.errors import CallError, ConfigError, CountingHouseError, Refused, RunBroke, Superseded, UpstreamMissing
-from jobs.runtime.verbs import Invocation, Outcome
 
 
 class FakeTask:

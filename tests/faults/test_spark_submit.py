@@ -14,7 +14,7 @@ import yaml
 from jobs.runtime import airflow_home, ops
 from jobs.runtime.books import visible_arrow
 from jobs.runtime.config import ROOT
-from jobs.runtime.verbs import code_version
+from jobs.runtime.contract import code_version
 from scripts import packages
 from tests.builders import ALPHA, USAGE_FILE, moved_in
 from tests.conftest import forget_home

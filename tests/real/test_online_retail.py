@@ -257,7 +257,9 @@ class Api:
         return told
 
     def login(self) -> None:
-        told = self.ask("/auth/token", {"username": airflow_home.USER, "password": airflow_home.passwords()[airflow_home.USER]})
+        told = self.ask(
+            "/auth/token", {"username": airflow_home.USER, "password": airflow_home.passwords()[airflow_home.USER]}
+        )
         self.token = str(told["access_token"])
 
     def runs(self, dag_id: str, kind: str) -> dict[str, dict[str, Any]]:

@@ -11,9 +11,9 @@ from jobs.ingestion.settings import settings as ingestion_settings
 from jobs.ledger.tenants import chosen, tenants
 from jobs.runtime import check_conf, config
 from jobs.runtime.config import conf_roots, display, nearest
+from jobs.runtime.contract import job_of
 from jobs.runtime.environment import environment
 from jobs.runtime.errors import CallError, ConfigError
-from jobs.runtime.verbs import job_of
 from tests.builders import tenant_conf
 
 

@@ -14,9 +14,9 @@ import pytest
 
 from jobs.runtime import submission, verbs
 from jobs.runtime.config import ROOT
+from jobs.runtime.contract import Outcome, code_version
 from jobs.runtime.errors import GateFailed, RunBroke, UpstreamMissing
 from jobs.runtime.ops import TableVersion
-from jobs.runtime.verbs import Outcome, code_version
 from jobs.stages import STAGES
 from scripts import packages
 from tests.builders import asked
@@ -24,9 +24,9 @@ from tests.builders import asked
 STAGE = "billing_aggregation"
 SAYS = """
 import json
-from jobs.runtime import verbs
+from jobs.runtime import contract
 from jobs.stages import STAGES
-print(json.dumps({"root": str(verbs.ROOT)} | {stage.name: verbs.code_version(stage.name) for stage in STAGES}))
+print(json.dumps({"root": str(contract.ROOT)} | {stage.name: contract.code_version(stage.name) for stage in STAGES}))
 """
 
 
