@@ -7,6 +7,8 @@ from pyspark.sql import types as T
 from jobs.ledger.columns import AMOUNT, COUNT, CURRENCY, PERIOD, PUBLICATION, TENANT, optional
 from jobs.runtime.tables import Table
 
+ACCEPT, HOLD, REJECT = "accept", "hold", "reject"  # what a decision may be
+
 DECISIONS = (
     Table(  # one row per payable and moment of decision; the latest stands, a decision that has not changed is not repeated
         "payables.decisions",

@@ -35,6 +35,7 @@ def recorded(invocation: Invocation, attempt: int, verb: str, run: Run) -> Itera
 
 
 def append_quietly(name: str, records: list[dict[str, Any]]) -> None:
+    """Append what nothing depends on; a disk that refuses it is told of, and no more."""
     try:
         ops.append(name, records)
     except Exception as error:  # a full disk refuses these too; nothing that matters may fail, or be hidden, for them
@@ -50,6 +51,7 @@ def record(
     run: Run | None = None,
     told: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
+    """A row of ops.runs. told: what the verb adds to it (detail, seconds, session_id)."""
     told = told or {}
     return {
         "run_id": invocation.run_id, "attempt": attempt, "stage": invocation.stage, "period": invocation.period, "lane": invocation.lane,
@@ -62,11 +64,13 @@ def record(
 
 
 def metric(run: Run, name: str, value: float, tenant: str | None = None, **dimensions: str) -> dict[str, Any]:
+    """A row of ops.metrics."""
     told = json.dumps({"stage": run.stage, "period": str(run.period or "all")} | dimensions)
     return {"name": name, "tenant_id": tenant, "dimensions": told, "value": float(value), "run_id": run.run_id}
 
 
 def gate_row(run: Run, verdict: gates.Verdict) -> dict[str, Any]:
+    """A row of ops.gate_results."""
     return {
         "run_id": run.run_id, "attempt": run.attempt, "stage": run.stage, "period": str(run.period or "all"),
         "suite": verdict.suite, "expectation": verdict.expectation, "tenant_id": verdict.tenant_id,

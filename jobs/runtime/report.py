@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -19,8 +19,7 @@ from typing import Any
 from jinja2 import Environment
 from markupsafe import Markup
 
-from jobs.ledger.money import NO_MINOR_UNITS, THREE_MINOR_UNITS
-from jobs.runtime import config, ops, shown, status
+from jobs.runtime import charts, config, ops, shown, status
 from jobs.runtime.books import Books, Row
 from jobs.runtime.environment import reports
 from jobs.runtime.figures import Figures, figures
@@ -29,7 +28,6 @@ from jobs.stages import INGESTION, STAGES
 DATA_DOCS = "gates/uncommitted/data_docs/local_site/index.html"  # below reports/
 TRUTH = "truth/truth.json"  # of a simulated home
 COUNTRIES, MONTHS, REASONS = 12, 12, 12  # what a chart shows at most
-CHARACTER = 6.7  # pixels of an average character of the charts' 12 px type
 
 
 @dataclass(frozen=True)
@@ -213,7 +211,7 @@ def write() -> Path:
     told = facts()
     template = resources.files("jobs.runtime").joinpath("report.html.j2").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(number=_number, money=_money, plain=shown.plain)
+    environment.filters.update(number=_number, money=shown.money, plain=shown.plain)
     page = environment.from_string(template).render(
         f=told, charts=_charts(told), data_docs=DATA_DOCS if (reports() / DATA_DOCS).exists() else None,
         currencies=_by_currency(told.totals), verdict=_verdict(told), stages=[stage.name for stage in STAGES],
@@ -235,8 +233,8 @@ def summary() -> str:
     lines = [
         f"{_span(told.months)}: {told.tenants} tenants, {told.accounts:,} accounts, {told.charges:,} charges, {documents}",
         *(
-            f"  {row['currency']}  net {_money(row['net'], row['currency']):>20}  tax {_money(row['tax'], row['currency']):>18}  "
-            f"gross {_money(row['gross'], row['currency']):>20}  on {row['documents']:,} documents"
+            f"  {row['currency']}  net {shown.money(row['net'], row['currency']):>20}  tax {shown.money(row['tax'], row['currency']):>18}  "
+            f"gross {shown.money(row['gross'], row['currency']):>20}  on {row['documents']:,} documents"
             for row in _by_currency(told.totals)[:8]
         ),
         f"Gates: {passed:,} passed, {failed:,} failed, {warned:,} warnings",
@@ -296,7 +294,8 @@ def _money_lines(money: Figures) -> list[str]:
         lines.append(f"Payments: {payables.batches:,} batches, payables paid {payables.instructions:,}{told}")
         if true is None:
             lines.append(
-                "  " + ", ".join(f"{row['currency']} {_money(row['amount'], row['currency'])}" for row in payables.paid[:6])
+                "  "
+                + ", ".join(f"{row['currency']} {shown.money(row['amount'], row['currency'])}" for row in payables.paid[:6])
             )
     if cash.receipts:
         lines.append(f"Cash: receipts {cash.receipts:,}, applied {cash.applied:,}{_applied_truly(money)}")
@@ -323,7 +322,7 @@ def _money_lines(money: Figures) -> list[str]:
     for ledger_account, name in (("accounts_receivable", "Receivable"), ("accounts_payable", "Payable")):
         rows = [row for row in money.open_items if row["ledger_account"] == ledger_account]
         if rows:
-            sums = ", ".join(f"{row['currency']} {_money(row['amount'], row['currency'])}" for row in rows[:6])
+            sums = ", ".join(f"{row['currency']} {shown.money(row['amount'], row['currency'])}" for row in rows[:6])
             lines.append(f"{name} at the end: {sums}, in {_sum(rows, 'n'):,} documents")
     return lines
 
@@ -442,13 +441,6 @@ def _number(value: Any) -> str:
     return "" if value is None else f"{value:,}"
 
 
-def _money(amount: Decimal, currency: str) -> str:
-    """An amount with the decimals its currency has, or as many as it needs."""
-    places = 0 if currency in NO_MINOR_UNITS else 3 if currency in THREE_MINOR_UNITS else 2
-    exact = round(amount, places) == amount
-    return f"{amount:,.{places}f}" if exact else shown.plain(amount)
-
-
 def _charts(told: Facts) -> dict[str, Markup]:
     """The charts, as SVG."""
     countries = [(row["country"], row["documents"]) for row in told.countries[:COUNTRIES]]
@@ -456,7 +448,7 @@ def _charts(told: Facts) -> dict[str, Markup]:
         countries.append((f"{len(told.countries) - COUNTRIES} others", rest))
     shown_months = sorted({row["period"] for row in told.totals})[-MONTHS:]
     per_currency = Markup("").join(
-        months_chart(
+        charts.months(
             f"{currency}, gross",
             [
                 (m, next((r["gross"] for r in told.totals if (r["period"], r["currency"]) == (m, currency)), Decimal(0)))
@@ -469,9 +461,11 @@ def _charts(told: Facts) -> dict[str, Markup]:
     spent = sorted({row["period"] for row in told.seconds})[-MONTHS:]
     return {
         "totals": per_currency,
-        "countries": bars([(label, count, f"{count:,}") for label, count in countries]),
-        "reasons": bars([(f"{r['feed']}: {r['reason']}", r["rows"], f"{r['rows']:,}") for r in told.reasons[:REASONS]]),
-        "seconds": stacked(
+        "countries": charts.bars([(label, count, f"{count:,}") for label, count in countries]),
+        "reasons": charts.bars(
+            [(f"{r['feed']}: {r['reason']}", r["rows"], f"{r['rows']:,}") for r in told.reasons[:REASONS]]
+        ),
+        "seconds": charts.stacked(
             [
                 (f"{r['period']} {r['stage']}", (r["write"], r["audit"], r["publish"]))
                 for r in told.seconds
@@ -480,7 +474,7 @@ def _charts(told: Facts) -> dict[str, Markup]:
             ("write", "audit", "publish"),
             lambda seconds: f"{seconds:.1f} s",
         ),
-        "payables": stacked(
+        "payables": charts.stacked(
             [
                 (str(row["period"]), tuple(row[how] for how in ("accept", "hold", "reject")))
                 for row in told.money.payables.months[-MONTHS:]
@@ -488,111 +482,9 @@ def _charts(told: Facts) -> dict[str, Markup]:
             ("accepted", "held", "rejected"),
             lambda count: f"{count:,.0f}",
         ),
-        "cash": stacked(
+        "cash": charts.stacked(
             [(str(row["period"]), (row["applied"], row["left"])) for row in told.money.cash.months[-MONTHS:]],
             ("applied", "left for a person"),
             lambda count: f"{count:,.0f}",
         ),
     }
-
-
-def bars(values: Sequence[tuple[str, int, str]], width: int = 820) -> Markup:
-    """Horizontal bars: label, value, value as text. Labels stand left of the bars and are cut where they are too long."""
-    if not values:
-        return Markup("")
-    most = max(value for _, value, _ in values) or 1
-    labels = [_cut(label, 64) for label, _, _ in values]
-    left = int(max(map(len, labels)) * CHARACTER) + 12
-    right = int(max(len(text) for _, _, text in values) * CHARACTER) + 14
-    room, step = width - left - right, 24
-    parts = []
-    for at, ((label, value, text), short) in enumerate(zip(values, labels, strict=True)):
-        y, long = at * step, max(room * value / most, 1.5)
-        parts.append(
-            Markup(
-                '<g><title>{}: {}</title><text x="{}" y="{}" text-anchor="end" class="label">{}</text>'
-                '<rect x="{}" y="{}" width="{:.1f}" height="14" rx="2" class="bar"/><text x="{:.1f}" y="{}" class="value">{}</text></g>'
-            ).format(label, text, left - 8, y + 15, short, left, y + 4, long, left + long + 6, y + 15, text)
-        )
-    return _svg(width, len(values) * step + 4, parts)
-
-
-def stacked(
-    values: Sequence[tuple[str, tuple[float, ...]]], names: Sequence[str], told: Callable[[float], str], width: int = 820
-) -> Markup:
-    """Horizontal bars in named parts, with their sum behind them. told: how a value is written."""
-    if not values:
-        return Markup("")
-    most = max(sum(parts) for _, parts in values) or 1.0
-    left = int(max(len(label) for label, _ in values) * CHARACTER) + 12
-    room, step = width - left - 66, 24
-    drawn = []
-    for at, (label, parts) in enumerate(values):
-        y, x = at * step, float(left)
-        drawn.append(
-            Markup('<g><text x="{}" y="{}" text-anchor="end" class="label">{}</text>').format(left - 8, y + 15, label)
-        )
-        for number, part in enumerate(parts):
-            long = room * part / most
-            if long >= 0.5:
-                drawn.append(
-                    Markup(
-                        '<rect x="{:.1f}" y="{}" width="{:.1f}" height="14" class="part{}"><title>{} {}</title></rect>'
-                    ).format(x, y + 4, long, number, names[number], told(part))
-                )
-            x += long
-        drawn.append(Markup('<text x="{:.1f}" y="{}" class="value">{}</text></g>').format(x + 6, y + 15, told(sum(parts))))
-    return _svg(width, len(values) * step + 4, drawn)
-
-
-def months_chart(title: str, values: Sequence[tuple[str, Decimal]], currency: str, width: int = 310) -> Markup:
-    """One currency's months as columns on a scale of its own; what is less than nothing hangs below the line."""
-    top, high, foot = 40, 100, 22
-    most = max((abs(value) for _, value in values), default=Decimal(0)) or Decimal(1)
-    lowest = min((value for _, value in values), default=Decimal(0))
-    below = 40 if lowest < 0 else 0
-    room = (width - 8) / max(len(values), 1)
-    column = min(room * 0.62, 64)
-    every = max(1, -(-int(7 * CHARACTER + 6) // max(int(room), 1)))  # so many months share the room of one label
-    parts = [Markup('<text x="4" y="14" class="title">{}</text>').format(title)]
-    for at, (month, value) in enumerate(values):
-        middle = 4 + room * (at + 0.5)
-        long = float(abs(value) / most) * (high if value >= 0 else below)
-        y = top + high - long if value >= 0 else top + high
-        parts.append(
-            Markup(
-                '<g><title>{}: {} {}</title><rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" rx="2" class="bar"/>'
-            ).format(month, _money(value, currency), currency, middle - column / 2, y, column, max(long, 1.0))
-        )
-        if len(values) <= 4:
-            parts.append(
-                Markup('<text x="{:.1f}" y="{:.1f}" text-anchor="middle" class="value">{}</text>').format(
-                    middle, y - 5, _short(value)
-                )
-            )
-        if (len(values) - 1 - at) % every == 0:
-            parts.append(
-                Markup('<text x="{:.1f}" y="{}" text-anchor="middle" class="label">{}</text>').format(
-                    middle, top + high + below + 16, month
-                )
-            )
-        parts.append(Markup("</g>"))
-    parts.append(Markup('<line x1="4" x2="{}" y1="{}" y2="{}" class="axis"/>').format(width - 4, top + high, top + high))
-    return _svg(width, top + high + below + foot, parts)
-
-
-def _short(value: Decimal) -> str:
-    """An amount for a chart: 12.3 M."""
-    for size, name in ((Decimal(10) ** 9, " bn"), (Decimal(10) ** 6, " M"), (Decimal(10) ** 3, " k")):
-        if abs(value) >= size:
-            return f"{value / size:,.1f}{name}"
-    return f"{value:,.0f}"
-
-
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
-
-
-def _svg(width: int, height: int, parts: Iterable[Markup]) -> Markup:
-    start = f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">'
-    return Markup(start) + Markup("").join(parts) + Markup("</svg>")

@@ -18,6 +18,8 @@ from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.table import Table
 
+from jobs.ledger.money import NO_MINOR_UNITS, THREE_MINOR_UNITS
+
 Row = Mapping[str, Any]
 
 _LONG_ID = re.compile(r"^[0-9a-f]{32,64}$")
@@ -33,6 +35,13 @@ def plain(number: Decimal) -> str:
     """A decimal without exponent and without zeros that say nothing, thousands apart."""
     text = f"{number:,f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def money(amount: Decimal, currency: str) -> str:
+    """An amount with the decimals its currency has, or as many as it needs."""
+    places = 0 if currency in NO_MINOR_UNITS else 3 if currency in THREE_MINOR_UNITS else 2
+    exact = round(amount, places) == amount
+    return f"{amount:,.{places}f}" if exact else plain(amount)
 
 
 def cell(value: Any, full: bool = False) -> str:

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from jobs.runtime import report
+from jobs.runtime import charts, report
 from tests.runtime import handmade
 from tests.runtime.handmade import SECRET
 
@@ -112,14 +112,14 @@ def test_an_empty_home_has_a_report(home):
 
 def test_labels_are_cut_and_columns_stay_inside():
     drawn = str(
-        report.bars(
+        charts.bars(
             [("a reason that is much longer than any label can be in a chart of this width, really", 3, "3"), ("b", 0, "0")]
         )
     )
     assert "…" in drawn
     assert all(float(x) >= 0 for x in re.findall(r' x="(-?[\d.]+)"', drawn))
     months = [(f"2026-{month:02d}", Decimal(month) * 1000 - 3000) for month in range(1, 13)]
-    columns = str(report.months_chart("EUR, gross", months, "EUR"))
+    columns = str(charts.months("EUR, gross", months, "EUR"))
     assert columns.count("<rect") == len(months)
     assert columns.count('class="label"') < len(months)  # labels that would touch are left out
 
