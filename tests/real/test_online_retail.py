@@ -9,9 +9,6 @@ from __future__ import annotations
 import csv
 import gzip
 import json
-import os
-import re
-import signal
 import subprocess
 import sys
 import time
@@ -34,6 +31,7 @@ from jobs.runtime import airflow_home, ops
 from jobs.runtime.books import Books
 from jobs.runtime.identities import verify
 from jobs.stages import STAGES
+from tests.serving import READY_SECONDS, ours, served
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data" / "online_retail"
@@ -44,7 +42,7 @@ MONTHS = ("2010-12", *(f"2011-{month:02d}" for month in range(1, 13)))
 FIRST_DAY, LAST_DAY = "2010-12-01", "2011-12-31"
 BILLED = tuple(stage.name for stage in STAGES[1:])
 REASON = "thirteen months of history"
-READY_SECONDS, INGEST_SECONDS, RUNS_SECONDS, STOP_SECONDS = 240, 900, 3600, 120
+INGEST_SECONDS, RUNS_SECONDS = 900, 3600
 CENT = Decimal("0.01")
 
 pytestmark = pytest.mark.skipif(
@@ -226,12 +224,6 @@ def booked() -> dict[str, Month]:
 # --- Airflow, from start to stop --------------------------------------------------------------------------------------
 
 
-def ours(home: Path, **more: str) -> dict[str, str]:
-    """The surroundings of an operator at the terminal: the home, and nothing that Airflow was told before."""
-    plain = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
-    return plain | {"COUNTINGHOUSE_HOME": str(home)} | more
-
-
 def called(home: Path, module: str, *words: str) -> None:
     """A command of the page, which has to end well."""
     surroundings = ours(home, AIRFLOW_HOME=str(airflow_home.folder(home)))
@@ -282,47 +274,11 @@ class Api:
 
 @pytest.fixture(scope="module")
 def serving(shared_home: Path) -> Iterator[Api]:
-    """`countinghouse airflow` on this home; afterwards nothing of it may be left running."""
-    before = signal.signal(signal.SIGTERM, lambda number, _: pytest.exit(f"ended by signal {number}", 128 + number))
-    log = shared_home / "serve.log"
-    surroundings = ours(shared_home, **{airflow_home.PORT: str(airflow_home._any_port())})
-    with log.open("w") as output:
-        command = [sys.executable, "-m", "jobs.runtime", "airflow"]
-        process = subprocess.Popen(command, stdout=output, stderr=output, env=surroundings, cwd=ROOT)
-    try:
-        began = time.monotonic()
-        while not (told := re.search(r"Airflow is ready at (http://127\.0\.0\.1:\d+)", log.read_text())):
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() - began < READY_SECONDS, log.read_text()
-            time.sleep(1)
-        api = Api(told[1])
+    """`countinghouse airflow` on this home, and a login to it."""
+    with served(shared_home) as address:
+        api = Api(address)
         api.login()
         yield api
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            code = process.wait(timeout=STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise
-        finally:
-            signal.signal(signal.SIGTERM, before)
-    assert code == 0, log.read_text()
-    left = [told for told in processes_of(shared_home) if "airflow" in told or "spark" in told.lower()]
-    assert left == []
-
-
-def processes_of(home: Path) -> list[str]:
-    """What still runs for a home, told by its surroundings."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            mine = f"COUNTINGHOUSE_HOME={home}".encode() in (process / "environ").read_bytes().split(b"\0")
-            if mine and int(process.name) != os.getpid():
-                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
-        except OSError:
-            continue
-    return found
 
 
 def wait_for_runs(api: Api, dag_id: str, kind: str, months: tuple[str, ...], seconds: float) -> dict[str, str]:

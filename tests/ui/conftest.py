@@ -5,12 +5,7 @@ A module says which home by a fixture `ready`, the home in the state in which Ai
 
 from __future__ import annotations
 
-import os
-import re
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,10 +18,11 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from jobs.runtime import airflow_home
 from jobs.runtime.config import ROOT
+from tests.serving import served
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PICTURES = ROOT / "docs" / "images"
-READY_SECONDS, RUNS_SECONDS = 240, 1500
+RUNS_SECONDS = 1500
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -39,43 +35,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="module")
 def address(ready: Path) -> Iterator[str]:
-    """Where `make airflow` serves this home; afterwards nothing of it may be left running."""
-    code = "from jobs.runtime import airflow_home; raise SystemExit(airflow_home.serve())"
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
-    log = ready / "serve.log"
-    with log.open("w") as output:
-        serving = subprocess.Popen(
-            [sys.executable, "-c", code],
-            stdout=output,
-            stderr=output,
-            env=ours | {"COUNTINGHOUSE_HOME": str(ready)},
-            cwd=ROOT,
-        )
-    try:
-        began = time.monotonic()
-        while not (told := re.search(r"Airflow is ready at (http://127\.0\.0\.1:\d+)", log.read_text())):
-            assert serving.poll() is None, log.read_text()
-            assert time.monotonic() - began < READY_SECONDS, log.read_text()
-            time.sleep(1)
-        yield told[1]
-    finally:
-        serving.send_signal(signal.SIGTERM)
-        code_at_end = serving.wait(timeout=90)
-    assert code_at_end == 0, log.read_text()
-    assert processes_of(ready) == []
-
-
-def processes_of(home: Path) -> list[str]:
-    """What still runs for a home, told by its surroundings."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            mine = f"COUNTINGHOUSE_HOME={home}".encode() in (process / "environ").read_bytes().split(b"\0")
-            if mine and int(process.name) != os.getpid():
-                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
-        except OSError:
-            continue
-    return found
+    """Where `make airflow` serves this home; until the module is through."""
+    with served(ready) as where:
+        yield where
 
 
 @dataclass(frozen=True)
