@@ -64,8 +64,7 @@ def connect(url: str, session_id: str | None = None) -> SparkSession:
     """A Connect session that gives up on a dead server within seconds; the client's own patience is ten minutes."""
     from pyspark.sql.connect.client.retries import DefaultPolicy
 
-    # Airflow enables every logger it finds; this one prints stack traces of what is told in a sentence anyway.
-    logging.getLogger("pyspark.sql.connect.logging").disabled = True
+    logging.getLogger("pyspark.sql.connect.logging").addFilter(_silence)
     address = url + (f";session_id={session_id}" if session_id else "")
     spark = SparkSession.builder.remote(address).create()
     spark.client.set_retry_policies([DefaultPolicy(max_retries=6, initial_backoff=200, max_backoff=4000)])
@@ -77,6 +76,11 @@ def connect(url: str, session_id: str | None = None) -> SparkSession:
         except Exception as error:
             raise RunBroke(f"the Spark server does not answer ({type(error).__name__}). Nothing was written.") from None
     return spark
+
+
+def _silence(_record: logging.LogRecord) -> bool:
+    """The client logs stack traces of what is told in a sentence anyway; a filter stays when Airflow enables every logger."""
+    return False
 
 
 def close(spark: SparkSession) -> None:
