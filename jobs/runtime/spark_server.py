@@ -145,7 +145,9 @@ def spark_conf() -> dict[str, str]:
         "spark.sql.sources.partitionOverwriteMode": "static",
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
         # A month asks the same questions again and again; beyond the default of 100 each would be compiled, and warmed, anew.
-        "spark.sql.codegen.cache.maxEntries": "2000",
+        # Without the number of its place in the plan in its name, a class that was compiled for one query serves the others too.
+        "spark.sql.codegen.cache.maxEntries": "5000",
+        "spark.sql.codegen.useIdInClassName": "false",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
     }
