@@ -172,6 +172,7 @@ def _start() -> Server:
     spark_home = Path(pyspark.__file__).parent
     scratch = _folder() / "scratch"
     conf = spark_conf() | {
+        "spark.plugins": "org.apache.spark.sql.connect.SparkConnectPlugin",
         "spark.connect.grpc.binding.port": str(port),
         "spark.connect.grpc.binding.address": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
@@ -182,12 +183,8 @@ def _start() -> Server:
         "spark.executorEnv.PYTHONPATH": str(config.ROOT),
         "spark.python.worker.reuse": "true",
     }
-    command = [
-        str(spark_home / "bin" / "spark-submit"),
-        "--class",
-        "org.apache.spark.sql.connect.service.SparkConnectServer",
-    ]
-    command += ["--master", f"local[{environment().cores}]", "--driver-memory", environment().driver_memory]
+    command = [str(spark_home / "bin" / "spark-submit"), "--master", f"local[{environment().cores}]"]
+    command += ["--driver-memory", environment().driver_memory]
     command += ["--driver-java-options", environment().java_options] if environment().java_options else []
     command += ["--jars", ",".join(map(str, jars))]
     for key, value in conf.items():
@@ -204,7 +201,7 @@ def _start() -> Server:
     began = time.monotonic()
     with log.open("w") as output:
         process = subprocess.Popen(
-            [*command, "spark-internal"], stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=surroundings,
+            [*command, str(Path(__file__).with_name("spark_host.py"))], stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=surroundings,
             start_new_session=True,
         )  # fmt: skip
     server = Server(process.pid, port, token)
