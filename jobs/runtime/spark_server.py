@@ -26,6 +26,7 @@ from jobs.runtime.errors import RunBroke
 from jobs.runtime.logs import say
 
 START_SECONDS = 90
+CLIENT_MARKS = ("SPARK_REMOTE", "SPARK_LOCAL_REMOTE", "SPARK_CONNECT_MODE_ENABLED", "SPARK_API_MODE")
 JARS = ("io.delta_delta-spark_4.2_2.13-4.4.0.jar", "io.delta_delta-storage-4.4.0.jar")
 
 
@@ -190,7 +191,9 @@ def _start() -> Server:
     for key, value in conf.items():
         command += ["--conf", f"{key}={value}"]
     log = _folder() / "server.log"
-    surroundings = os.environ | {
+    # A process that has been a Connect client carries marks with which the host of the server would try to be one too.
+    plain = {name: value for name, value in os.environ.items() if name not in CLIENT_MARKS}
+    surroundings = plain | {
         "SPARK_HOME": str(spark_home),
         "SPARK_CONNECT_AUTHENTICATE_TOKEN": token,
         "SPARK_LOCAL_IP": "127.0.0.1",

@@ -1,0 +1,38 @@
+"""A server of a home's own, from its start to its end."""
+
+from __future__ import annotations
+
+import pytest
+from pyspark.sql import functions as F
+
+from jobs.runtime import spark_server
+from jobs.runtime.session import close, connect
+from tests.conftest import forget_home
+
+
+@pytest.fixture
+def started(tmp_path, monkeypatch):
+    """A server that a process has started which was a Connect client before; stopped afterwards."""
+    monkeypatch.setenv("COUNTINGHOUSE_HOME", str(tmp_path))
+    monkeypatch.setenv("SPARK_CONNECT_MODE_ENABLED", "1")
+    forget_home()
+    server, mine = spark_server.ensure()
+    assert mine
+    yield server
+    assert spark_server.stop(server)
+    forget_home()
+    assert spark_server.running() is None
+
+
+def test_a_later_session_has_nothing_to_compile_that_an_earlier_one_has_asked(started, tmp_path):
+    def compiled_by_a_session() -> int:
+        before = log.read_text(errors="replace").count("Code generated in")
+        spark = connect(started.url)
+        rows = spark.range(100).select((F.col("id") % 7).alias("k"), F.col("id").cast("decimal(18,3)").alias("v"))
+        assert len(rows.groupBy("k").agg(F.sum("v")).collect()) == 7
+        close(spark)
+        return log.read_text(errors="replace").count("Code generated in") - before
+
+    log = tmp_path / "spark" / "server.log"
+    assert compiled_by_a_session() > 0, "the server's log does not tell any more what it compiles"
+    assert compiled_by_a_session() == 0
