@@ -16,9 +16,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
 
 from jobs.runtime import config
 from jobs.runtime.environment import environment
@@ -90,6 +92,7 @@ def stop(server: Server | None = None) -> bool:
     server = server or running()
     if server is None:
         return False
+    beside = _children(server.pid)
     for how in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.kill(server.pid, how)
@@ -102,8 +105,19 @@ def stop(server: Server | None = None) -> bool:
         else:
             continue
         break
+    for process in psutil.wait_procs(beside, timeout=5)[1]:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
     (_folder() / "server.json").unlink(missing_ok=True)
     return True
+
+
+def _children(pid: int) -> list[psutil.Process]:
+    """What the server has started: the host of its Spark, and Python workers. They end after it, by themselves."""
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _exists(pid: int) -> bool:

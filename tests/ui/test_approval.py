@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.skipif(not FILE.exists(), reason="the real receivables are not here (../shared/data)")
 
-DAG, STAGE, DAY = "account_suspension", "suspension_selection", "2012-06-30"
+DAG, STAGE, DAY = "account_suspension", "suspension_selection", "2012-02-29"
+BEFORE = "2012-01-31"  # its cash posts the invoices that are overdue on the day
 QUESTION, ANSWERED = f"{STAGE}.approve", f"{STAGE}.approved"
 
 
@@ -35,9 +36,8 @@ def ready(shared_home: Path) -> Path:
         shutil.copy(FILE, folder / FILE.name)
     server, _ = spark_server.ensure()
     try:
-        assert airflow_home.run_dags(
-            [Asked("ingest", DAY[:7], (TENANT,), ""), Asked("cash_application", DAY, (TENANT,), "")]
-        )
+        days = [Asked("cash_application", day, (TENANT,)) for day in (BEFORE, DAY)]
+        assert airflow_home.run_dags([Asked("ingest", DAY[:7], (TENANT,)), *days])
     finally:
         spark_server.stop(server)
     return shared_home
