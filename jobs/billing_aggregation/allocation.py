@@ -51,7 +51,8 @@ def allocated(rows: DataFrame, group: Sequence[str], order: Sequence[str]) -> Da
     below = exact_difference(amount, _of_units(F.col("_units")))
     share = exact_sum(_of_units(units), F.when(F.col("_rank") == 1, below).otherwise(F.lit(0)))
     signed = F.when(F.col("whole") < 0, exact_difference(F.lit(0), share)).otherwise(share)
-    return ranked.select(*rows.columns, signed.cast(RATED).alias("share"))
+    working = ("_units", "_weight", "_weights", "_part", "_parts", "_floor", "_rest", "_left", "_rank")
+    return ranked.select("*", signed.cast(RATED).alias("share")).drop(*working)
 
 
 def _units(amount: Column) -> Column:

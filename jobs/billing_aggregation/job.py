@@ -49,7 +49,7 @@ def write(house: House) -> Written:
         [(name, tenant.timezone) for name, tenant in chosen(house.run.tenants).items()], "tenant_id string, timezone string"
     )
     prices = _prices(house)
-    asked = frozenset(row["asked"] for row in models.asked(prices).collect())  # two words at most
+    asked = frozenset(row["asked"] for row in models.asked(prices).collect())  # three words at most
     charges = transforms.charges(_usage(house), prices, current_accounts(_accounts(house)), zones, house.run.month, asked)
     return Written({"billing.charges": house.stage(charges, "billing.charges")})
 

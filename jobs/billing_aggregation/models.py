@@ -17,23 +17,28 @@ from jobs.ledger.periods import Period
 from jobs.ledger.pricing import BY_RECORD, COUNT, MONEY, PERCENT, PRICE, PRICE_ON_RECORD, WHOLE, number, parsed
 
 FLAT, CAPACITY, MATRIX, PERCENTAGE_TOTAL = "flat", "capacity", "matrix", "percentage_total"
+PER_UNIT = ("per_unit", "unit")
 PER_TRANSACTION = ("percentage", "percentage_events")
 OF_THE_TIER_REACHED = ("volume", "stairstep", "blocks_top_tier", "kb_top_tier")  # the others bill each tier's own part
 DECIDED_BY_RECORD = (*PER_TRANSACTION, MATRIX, PRICE_ON_RECORD)  # a month's amount is the sum of what its records cost
 OF_A_RECORD = ("record_id", "usage_start", "usage_end", "tags")  # what models see of a record, beside its quantity
 
-# what a price list may ask for beyond rating sums: a look at single records, or at several charges together
-RECORDS, SETTLEMENT = "records", "settlement"
+# what a price list may ask for beyond so much per unit: tiers and what else a quantity may cost, a look at single records, or
+# at several charges together
+TIERS, RECORDS, SETTLEMENT = "tiers", "records", "settlement"
+EVERYTHING = frozenset({TIERS, RECORDS, SETTLEMENT})
 
 
 def asked(prices: DataFrame) -> DataFrame:
-    """What a price list asks for, in a column `asked`: records and/or settlement, once each. prices: raw.prices."""
+    """What a price list asks for, in a column `asked`: tiers, records, settlement, once each. prices: raw.prices."""
     told = parsed(F.col("parameters"))
+    tiered = ~F.col("model").isin(*PER_UNIT, PRICE_ON_RECORD) | told["free_units"].isNotNull()
     together = (F.col("model") == FLAT) | told["shared"].eqNullSafe("true")
     for key in ("min_spend", "max_spend", "discount_pct", "discount_amount"):
         together = together | told[key].isNotNull()
-    wanted = F.array_compact(F.array(F.when(by_record(), F.lit(RECORDS)), F.when(together, F.lit(SETTLEMENT))))
-    return prices.select(F.explode(wanted).alias("asked")).distinct()
+    wanted = {TIERS: tiered, RECORDS: by_record(), SETTLEMENT: together}
+    told_so = F.array_compact(F.array(*(F.when(condition, F.lit(name)) for name, condition in wanted.items())))
+    return prices.select(F.explode(told_so).alias("asked")).distinct()
 
 
 def by_record() -> Column:
@@ -41,43 +46,52 @@ def by_record() -> Column:
     return F.col("model").isin(*BY_RECORD)
 
 
-def terms(prices: DataFrame, period: Period) -> DataFrame:
-    """Prices in the form they are evaluated in: tenant_id, price_id, terms. prices: raw.prices.
+def terms(prices: DataFrame, period: Period, asked: frozenset[str]) -> DataFrame:
+    """Prices in the form they are evaluated in: tenant_id, price_id, terms (what is asked for). prices: raw.prices.
 
     A number that does not fit is null, and so is then the amount, for the suite to refuse; ingestion lets none through.
     """
-    told = parsed(F.col("parameters"))
-    begins, ends = fee_period(F.lit(period.first_day), number(told["anchor_day"], WHOLE))
-    share = proration(F.col("valid_from"), F.col("valid_to"), begins, ends, told["proration"])
-    model = F.col("model")
-    free = F.coalesce(told["free_units"], told["free"])
+    told, model = parsed(F.col("parameters")), F.col("model")
     unit_price = number(F.coalesce(told["unit_price"], F.when(model == "unit", told["price"])), PRICE)
-    fields = {
-        "unit_price": unit_price.cast(QUANTITY),
-        "free_units": F.coalesce(number(free, COUNT), _zero(COUNT)),
-        "tiers": _tiers(model, told),
-        "of_the_tier_reached": model.isin(*OF_THE_TIER_REACHED),
-        "first_flat_at_zero": told["zero_usage_charges_first_flat"].eqNullSafe("true"),
-        "rate": _share_of(told["rate_pct"]),
-        "fixed": _money(told["fixed"]),
-        "events": number(told["events"], WHOLE),
-        "free_events": F.coalesce(number(told["free_events"], WHOLE), _zero(WHOLE)),
-        "transaction_min": number(told["min"], MONEY).cast(RATED),
-        "transaction_max": number(told["max"], MONEY).cast(RATED),
-        "average": told["measure"].eqNullSafe("average"),
-        "dimensions": told["dimensions"],
-        "cells": F.transform(told["prices"], lambda c: F.struct(c["values"].alias("at"), number(c["unit_price"], PRICE).alias("unit_price"))),
-        "fee": exact_product(number(told["amount"], MONEY).cast(QUANTITY), share),
-        "shared": told["shared"].eqNullSafe("true"),
-        "discount_rate": _share_of(told["discount_pct"]),
-        "discount_amount": number(told["discount_amount"], MONEY).cast(RATED),
-        "discount_after_maximum": told["discount_after_maximum"].eqNullSafe("true"),
-        "min_spend": number(told["min_spend"], MONEY).cast(RATED),
-        "max_spend": number(told["max_spend"], MONEY).cast(RATED),
-    }  # fmt: skip
-    return prices.select(
-        "tenant_id", "price_id", F.struct(*(column.alias(name) for name, column in fields.items())).alias("terms")
-    )
+    fields = {"unit_price": unit_price.cast(QUANTITY)}
+    if TIERS in asked:
+        fields |= {
+            "free_units": F.coalesce(number(F.coalesce(told["free_units"], told["free"]), COUNT), _zero(COUNT)),
+            "tiers": _tiers(model, told),
+            "of_the_tier_reached": model.isin(*OF_THE_TIER_REACHED),
+            "first_flat_at_zero": told["zero_usage_charges_first_flat"].eqNullSafe("true"),
+            "fixed": _money(told["fixed"]),
+            "events": number(told["events"], WHOLE),
+            "free_events": F.coalesce(number(told["free_events"], WHOLE), _zero(WHOLE)),
+        }
+    if RECORDS in asked:
+        fields |= {
+            "rate": _share_of(told["rate_pct"]),
+            "transaction_min": number(told["min"], MONEY).cast(RATED),
+            "transaction_max": number(told["max"], MONEY).cast(RATED),
+            "average": told["measure"].eqNullSafe("average"),
+            "dimensions": told["dimensions"],
+            "cells": F.transform(told["prices"], _cell),
+        }
+    if SETTLEMENT in asked:
+        begins, ends = fee_period(F.lit(period.first_day), number(told["anchor_day"], WHOLE))
+        share = proration(F.col("valid_from"), F.col("valid_to"), begins, ends, told["proration"])
+        fields |= {
+            "fee": exact_product(number(told["amount"], MONEY).cast(QUANTITY), share),
+            "shared": told["shared"].eqNullSafe("true"),
+            "discount_rate": _share_of(told["discount_pct"]),
+            "discount_amount": number(told["discount_amount"], MONEY).cast(RATED),
+            "discount_after_maximum": told["discount_after_maximum"].eqNullSafe("true"),
+            "min_spend": number(told["min_spend"], MONEY).cast(RATED),
+            "max_spend": number(told["max_spend"], MONEY).cast(RATED),
+        }
+    form = F.struct(*(column.alias(name) for name, column in fields.items()))
+    return prices.select("tenant_id", "price_id", form.alias("terms"))
+
+
+def _cell(told: Column) -> Column:
+    """A price of a matrix: the values it holds at, and the price."""
+    return F.struct(told["values"].alias("at"), number(told["unit_price"], PRICE).alias("unit_price"))
 
 
 def _tiers(model: Column, told: Column) -> Column:
@@ -120,13 +134,15 @@ def _tiers(model: Column, told: Column) -> Column:
     )
 
 
-def amounts(quantity: Column, events: Column) -> tuple[Column, Column]:
+def amounts(quantity: Column, events: Column, asked: frozenset[str]) -> tuple[Column, Column]:
     """What a quantity costs by the column `terms`: its part per unit and its flat part, as RATED.
 
-    quantity: of a month and group, QUANTITY. events: how many records it came in. Less than nothing is given back at the first
-    tier's price, without a flat part.
+    quantity: of a month and group, QUANTITY. events: how many records it came in. asked: what the terms tell of.
+    Less than nothing is given back at the first tier's price, without a flat part.
     """
     terms = F.col("terms")
+    if TIERS not in asked:
+        return exact_product(quantity, terms["unit_price"]), _zero(MONEY).cast(RATED)
     tiers, reached_bills = terms["tiers"], terms["of_the_tier_reached"]
     free = terms["free_units"]
     left = (
@@ -193,17 +209,19 @@ def rated_records(records: DataFrame) -> DataFrame:
     unit_price = F.coalesce(cell, terms["unit_price"])
     seconds = F.unix_timestamp(record["usage_end"]) - F.unix_timestamp(record["usage_start"])
     unlisted = (F.col("model") == MATRIX) & unit_price.isNull()
-    return records.select(
-        *(name for name in records.columns if name not in ("terms", "record", "price_id", "prices_in_force", "record_amount")),
-        F.when(~unlisted, F.col("price_id")).alias("price_id"),
-        F.when(unlisted, 0).otherwise(F.col("prices_in_force")).alias("prices_in_force"),
+    amount = (
         F.when(F.col("model") == MATRIX, exact_product(quantity, unit_price))
         .when(F.col("model").isin(*PER_TRANSACTION) & is_free_event & (owed <= 0), _zero(MONEY).cast(RATED))
         .when(F.col("model").isin(*PER_TRANSACTION), bounded)
         .otherwise(F.col("record_amount"))
-        .alias("record_amount"),
-        F.when(F.col("model") == CAPACITY, F.greatest(F.coalesce(seconds, F.lit(1)), F.lit(1))).alias("weight"),
-    )  # fmt: skip
+    )
+    told = {
+        "price_id": F.when(~unlisted, F.col("price_id")),
+        "prices_in_force": F.when(unlisted, 0).otherwise(F.col("prices_in_force")),
+        "record_amount": amount,
+        "weight": F.when(F.col("model") == CAPACITY, F.greatest(F.coalesce(seconds, F.lit(1)), F.lit(1))),
+    }
+    return records.withColumns(told).drop("terms", "record")
 
 
 def capacity() -> Column:

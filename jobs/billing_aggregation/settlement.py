@@ -52,12 +52,10 @@ def agreed(prices: DataFrame, accounts: DataFrame, period: Period) -> DataFrame:
     owners = accounts.select("tenant_id", "account_id", "currency", "payer_account_id")
     owned = listed.join(owners, on=["tenant_id", "account_id"], how="left")
     for_us = F.col("currency").isNull() | (F.col("currency") == F.col("price_currency"))
-    return owned.where(for_us).select(
-        *(name for name in owned.columns if name != "price_currency"),
-        F.lit(0).cast(QUANTITY).alias("quantity"),
-        F.lit(0).cast("bigint").alias("usage_rows"),
-        F.when(F.col("model").isin(*DECIDED_BY_RECORD), F.lit(0)).cast(RATED).alias("record_amount"),
-    )
+    nothing = F.when(F.col("model").isin(*DECIDED_BY_RECORD), F.lit(0)).cast(RATED)
+    return owned.where(for_us).drop("price_currency").withColumns(
+        {"quantity": F.lit(0).cast(QUANTITY), "usage_rows": F.lit(0).cast("bigint"), "record_amount": nothing}
+    )  # fmt: skip
 
 
 def counted_together(rows: DataFrame) -> DataFrame:

@@ -6,7 +6,7 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from jobs.billing_aggregation import models, settlement
-from jobs.billing_aggregation.models import RECORDS, SETTLEMENT
+from jobs.billing_aggregation.models import EVERYTHING, RECORDS, SETTLEMENT, TIERS
 from jobs.billing_aggregation.tables import CHARGES
 from jobs.ledger.columns import QUANTITY, RATED
 from jobs.ledger.identity import natural_id
@@ -14,8 +14,6 @@ from jobs.ledger.money import exact_product
 from jobs.ledger.periods import Period
 from jobs.ledger.pricing import PRICE_ON_RECORD
 
-PER_UNIT = "per_unit"
-EVERYTHING = frozenset({RECORDS, SETTLEMENT})
 NATURAL = ["kind", "account_id", "product_id", "price_id", "model", "region", "unit", "currency"]  # names a charge
 
 
@@ -60,9 +58,9 @@ def charges(
     with no price in force, or with several, keeps a null amount for the suite to refuse; so does one of an unknown account (null
     currency). Source: docs/decisions/0001-rounding.md, 0008-pricing-models.md
     """
-    listed = F.broadcast(models.terms(prices, period))
+    listed = F.broadcast(models.terms(prices, period, asked))
     sums = _summed(_by_day_of_price_change(usage, price_days(prices, zones), asked), asked)
-    priced = _with_price(_in_currency(sums, accounts), prices)
+    priced = _with_price(_in_currency(sums, accounts), prices, asked)
     if RECORDS in asked:
         priced = models.rated_records(priced.join(listed, on=["tenant_id", "price_id"], how="left"))
     if SETTLEMENT in asked:
@@ -71,8 +69,8 @@ def charges(
     if RECORDS in asked:
         rows = rows.withColumn("counted", models.capacity())
     together = SETTLEMENT in asked
-    rated = _rated(settlement.counted_together(rows) if together else rows)
-    lines = settlement.settled(rated, NATURAL) if together else _in_lines(rated)
+    rated = _rated(settlement.counted_together(rows) if together else rows, asked)
+    lines = settlement.settled(rated, NATURAL) if together else _in_lines(rated, asked)
     columns = [field.name for field in CHARGES.schema.fields if field.name != "publication_id"]
     dated = lines.withColumn("period", F.lit(period.first_day))
     return dated.withColumn("charge_id", natural_id("tenant_id", "period", *NATURAL, "prices_in_force")).select(*columns)
@@ -112,9 +110,9 @@ def _by_price(priced: DataFrame, asked: frozenset[str]) -> DataFrame:
     )
 
 
-def _rated(rows: DataFrame) -> DataFrame:
+def _rated(rows: DataFrame, asked: frozenset[str]) -> DataFrame:
     """Rows with what they cost: rated (by the unit, or by their records) and flat, both RATED, null without one price in force."""
-    per_unit, flat = models.amounts(F.col("counted"), F.col("events"))
+    per_unit, flat = models.amounts(F.col("counted"), F.col("events"), asked)
     nothing = F.lit(0).cast(RATED)
     by_itself = F.col("model").isin(*models.DECIDED_BY_RECORD)
     rated = F.when(by_itself, F.col("decided")).when(F.col("model") == models.FLAT, nothing).otherwise(per_unit)
@@ -129,8 +127,10 @@ def _rated(rows: DataFrame) -> DataFrame:
     )
 
 
-def _in_lines(rows: DataFrame) -> DataFrame:
+def _in_lines(rows: DataFrame, asked: frozenset[str]) -> DataFrame:
     """A line for the usage and, where a flat part is owed, another of no quantity for it."""
+    if TIERS not in asked:
+        return rows.withColumns({"kind": F.lit("usage"), "amount": F.col("rated")})
     zero = F.lit(0)
     usage = F.struct(F.lit("usage").alias("kind"), "quantity", "usage_rows", F.col("rated").alias("amount"))
     flat = F.struct(
@@ -194,7 +194,7 @@ def _by_day_of_price_change(usage: DataFrame, days: DataFrame, asked: frozenset[
     )  # fmt: skip
 
 
-def _with_price(summed: DataFrame, prices: DataFrame) -> DataFrame:
+def _with_price(summed: DataFrame, prices: DataFrame, asked: frozenset[str]) -> DataFrame:
     """The price in force of each sum: the account's own before the general one, the region's before the one for all.
 
     Adds price_id, model, prices_in_force: 0 where none holds on the day, 2 where several do at the best rank.
@@ -204,7 +204,7 @@ def _with_price(summed: DataFrame, prices: DataFrame) -> DataFrame:
         "tenant_id", "product_id", "price_id", "model", "currency", "valid_from", "valid_to",
         F.col("region").alias("price_region"), F.col("account_id").alias("price_account"),
     )  # fmt: skip
-    of_record = [name for name in summed.columns if name == "record"]
+    of_record = ["record"] if RECORDS in asked else []
     keyed = summed.withColumn(
         "sum_id", F.struct("account_id", "product_id", "region", "unit", "currency", "priced_on", "on_record", *of_record)
     )
@@ -237,7 +237,7 @@ def _with_price(summed: DataFrame, prices: DataFrame) -> DataFrame:
         "tenant_id", "account_id", "product_id", "region", "unit", "currency", "quantity", "record_amount", "usage_rows",
         "payer_account_id", *of_record,
         F.when(F.col("found") == 1, F.col("price_id")).alias("price_id"),
-        F.when(on_record, PRICE_ON_RECORD).otherwise(F.coalesce("model", F.lit(PER_UNIT))).alias("model"),
+        F.when(on_record, PRICE_ON_RECORD).otherwise(F.coalesce("model", F.lit("per_unit"))).alias("model"),
         F.when(on_record, 1).otherwise(F.least("found", F.lit(2))).alias("prices_in_force"),
     )  # fmt: skip
 

@@ -60,6 +60,7 @@ CASES = {
     "each_tier_bills_its_own_part": ([used("12")], [GRADUATED], None, usage_and_flat("12", "22", "6")),
     "a_boundary_belongs_to_the_tier_below": ([used("10")], [GRADUATED], None, usage_and_flat("10", "20", "1")),
     "a_grain_above_it_enters_the_next": ([used("10.001")], [GRADUATED], None, usage_and_flat("10.001", "20.001", "6")),
+    "so_much_per_unit": ([used("3")], [by("per_unit", unit_price="2")], None, [line("usage", "3", "6")]),
     "nothing_used_enters_no_tier": ([used("0")], [GRADUATED], None, [line("usage", "0", "0")]),
     "nothing_used_bills_the_first_flat_where_the_model_says_so": ([used("0")], [AT_ZERO], None, usage_and_flat("0", "0", "1")),
     "what_was_taken_back_is_worth_the_first_tier": ([used("-3")], [GRADUATED], None, [line("usage", "-3", "-6")]),
@@ -221,7 +222,7 @@ def in_tenants(told):
     return rows, [{"tenant_id": case, "timezone": "Europe/London"} for case in told]
 
 
-def charges_of(spark, told, asked=transforms.EVERYTHING):
+def charges_of(spark, told, asked=models.EVERYTHING):
     """The charges of July of several tenants."""
     rows, zones = in_tenants(told)
     listed, owners = prices(spark, *rows["prices"]), accounts(spark, *rows["accounts"])
@@ -243,14 +244,19 @@ def test_a_quantity_costs_what_its_model_says(lines, case):
     assert sorted(lines[case], key=repr) == sorted(CASES[case][3], key=repr)
 
 
-def test_what_a_price_list_does_not_ask_for_makes_no_difference(spark):
-    """The plan without a look at records, and without settlement, charges as the whole one does."""
-    plain_ones = {case: told for case, told in CASES.items() if asked_by(told[1]) == frozenset()}
-    alone = {case: told for case, told in CASES.items() if asked_by(told[1]) == {models.RECORDS}}
-    for told, asked in ((plain_ones, frozenset()), (alone, frozenset({models.RECORDS}))):
-        assert len(told) > 5
-        few, all_of_it = (collected(charges_of(spark, told, one)) for one in (asked, transforms.EVERYTHING))
-        assert few == all_of_it
+@pytest.mark.parametrize(
+    "asked",
+    [(), (models.TIERS,), (models.TIERS, models.RECORDS), (models.SETTLEMENT,)],
+    ids=lambda asked: " and ".join(asked) or "nothing",
+)
+def test_what_a_price_list_does_not_ask_for_makes_no_difference(spark, lines, asked):
+    """A plan without the parts that nobody asks for charges as the whole one does."""
+    concerned = {case: told for case, told in CASES.items() if asked_by(told[1]) == frozenset(asked)}
+    assert concerned
+    found = {case: [] for case in concerned}
+    for case, *told in collected(charges_of(spark, concerned, frozenset(asked)), "tenant_id", *SHOWN):
+        found[case].append(tuple(told))
+    assert found == {case: lines[case] for case in concerned}
 
 
 def asked_by(rows):
@@ -258,6 +264,8 @@ def asked_by(rows):
     wanted = set()
     for row in rows:
         told = json.loads(row["parameters"])
+        if row["model"] not in ("per_unit", "unit") or "free_units" in told:
+            wanted.add(models.TIERS)
         if row["model"] in ("percentage", "percentage_events", "capacity", "matrix"):
             wanted.add(models.RECORDS)
         if row["model"] == "flat" or {"shared", "min_spend", "max_spend", "discount_pct", "discount_amount"} & set(told):
@@ -267,8 +275,8 @@ def asked_by(rows):
 
 def test_a_price_list_tells_what_it_asks_for(spark):
     listed = prices(spark, *(row | {"tenant_id": case} for case, told in CASES.items() for row in told[1]))
-    assert {row["asked"] for row in models.asked(listed).collect()} == {models.RECORDS, models.SETTLEMENT}
-    assert models.asked(prices(spark, priced(), GRADUATED)).collect() == []
+    assert {row["asked"] for row in models.asked(listed).collect()} == models.EVERYTHING
+    assert models.asked(prices(spark, priced(), priced(model="price_on_record"))).collect() == []
 
 
 def test_re_rating_bills_the_difference(spark):
@@ -375,7 +383,7 @@ def test_who_uses_more_pays_no_less_by_graduated_tiers(spark, drawn):
         for n, quantity in enumerate(sorted([*drawn, Decimal(10), Decimal(20)]))
     }
     amounts: dict[int, Decimal] = {}
-    for row in charges_of(spark, told, frozenset()).collect():
+    for row in charges_of(spark, told, frozenset({models.TIERS})).collect():
         amounts[int(row["tenant_id"])] = amounts.get(int(row["tenant_id"]), Decimal(0)) + row["amount"]
     in_order = [amounts[n] for n in range(len(told))]
     assert in_order == sorted(in_order)
