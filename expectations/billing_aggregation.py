@@ -6,6 +6,12 @@ from great_expectations import ExpectationSuite
 
 from expectations.promises import no_rows, suite, unique
 
+# a discount and what is above a maximum are less than nothing by their nature; a price on the record, and models that look at
+# single records, may hold records taken back that outweigh the others in money and not in quantity
+WITHOUT_A_REASON = (
+    "kind NOT IN ('discount', 'maximum') AND model NOT IN ('price_on_record', 'percentage', 'percentage_events', 'matrix')"
+)
+
 
 def charges() -> ExpectationSuite:
     """Over staged billing.charges: one row per charge."""
@@ -43,8 +49,20 @@ def charges() -> ExpectationSuite:
                 "A charge without an amount would be invoiced as nothing.",
             ),
             no_rows(
+                "only usage has a quantity",
+                "(kind <> 'usage' AND usage_rows <> 0) OR (usage_rows = 0 AND quantity <> 0)",
+                "charge_id",
+                "A fee, a discount or a true-up with a quantity would count usage twice.",
+            ),
+            no_rows(
+                "no negative total without a reason",
+                f"amount < 0 AND quantity >= 0 AND {WITHOUT_A_REASON}",
+                "charge_id",
+                "Prices are not negative, so less than nothing needs usage taken back, a record that says so, or a discount.",
+            ),
+            no_rows(
                 "few charges are negative",
-                "amount < 0",
+                "amount < 0 AND kind NOT IN ('discount', 'maximum')",
                 "charge_id",
                 "Credits are legal but rare; many at once point to a sign that was lost.",
                 severity="warning",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pyspark.sql import DataFrame
 
-from jobs.billing_aggregation import transforms
+from jobs.billing_aggregation import models, transforms
 from jobs.ledger.facts import current_accounts, standing
 from jobs.ledger.periods import Period
 from jobs.ledger.tenants import chosen
@@ -48,7 +48,9 @@ def write(house: House) -> Written:
     zones = house.spark.createDataFrame(
         [(name, tenant.timezone) for name, tenant in chosen(house.run.tenants).items()], "tenant_id string, timezone string"
     )
-    charges = transforms.charges(_usage(house), _prices(house), current_accounts(_accounts(house)), zones, house.run.month)
+    prices = _prices(house)
+    asked = frozenset(row["asked"] for row in models.asked(prices).collect())  # three words at most
+    charges = transforms.charges(_usage(house), prices, current_accounts(_accounts(house)), zones, house.run.month, asked)
     return Written({"billing.charges": house.stage(charges, "billing.charges")})
 
 

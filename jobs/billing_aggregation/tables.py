@@ -14,11 +14,11 @@ CHARGES = Table(  # one row per tenant, period and charge_id (kind, account, pro
             TENANT,
             PERIOD,
             optional("charge_id", T.StringType()),
-            optional("kind", T.StringType()),  # usage
+            optional("kind", T.StringType()),  # usage | flat | fee | discount | maximum | minimum; only usage has a quantity
             optional("account_id", T.StringType()),
             optional("product_id", T.StringType()),
             optional("price_id", T.StringType()),  # null when the price stands on the record
-            optional("model", T.StringType()),  # per_unit | price_on_record
+            optional("model", T.StringType()),  # as the price list calls it (docs/pricing.md), or price_on_record
             optional("region", T.StringType()),
             optional("unit", T.StringType()),
             optional("currency", CURRENCY),

@@ -1,17 +1,20 @@
-"""A month of usage and the prices in force, to charges."""
+"""A month of usage and the prices in force, to charges. What a quantity costs is in models.py, what charges settle in settlement.py."""
 
 from __future__ import annotations
 
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+from jobs.billing_aggregation import models, settlement
+from jobs.billing_aggregation.models import EVERYTHING, RECORDS, SETTLEMENT, TIERS
 from jobs.billing_aggregation.tables import CHARGES
 from jobs.ledger.columns import QUANTITY, RATED
 from jobs.ledger.identity import natural_id
 from jobs.ledger.money import exact_product
 from jobs.ledger.periods import Period
+from jobs.ledger.pricing import PRICE_ON_RECORD
 
-PER_UNIT, PRICE_ON_RECORD = "per_unit", "price_on_record"
+NATURAL = ["kind", "account_id", "product_id", "price_id", "model", "region", "unit", "currency"]  # names a charge
 
 
 def revised(usage: DataFrame) -> DataFrame:
@@ -37,49 +40,110 @@ def latest_revisions(usage: DataFrame) -> DataFrame:
     return untouched.unionByName(chosen)
 
 
-def charges(usage: DataFrame, prices: DataFrame, accounts: DataFrame, zones: DataFrame, period: Period) -> DataFrame:
-    """Charge one month of usage, "per unit" or at the price on the record.
+def charges(
+    usage: DataFrame,
+    prices: DataFrame,
+    accounts: DataFrame,
+    zones: DataFrame,
+    period: Period,
+    asked: frozenset[str] = EVERYTHING,
+) -> DataFrame:
+    """Charge one month of usage by the models that the price list declares, or at the price on the record.
 
     usage: standing revisions of one month. prices: raw.prices. accounts: one row per account. zones: tenant_id, timezone,
-    in which a tenant's days begin.
-    Returns CHARGES without publication_id: amount = quantity x unit price in currency units, not rounded below 18 decimals;
-    rounding belongs to the document. A charge with no price in force, or with several, keeps a null amount for the suite
-    to refuse; so does one of an unknown account (null currency). Source: docs/decisions/0001-rounding.md
+    in which a tenant's days begin. asked: what the price list asks for, as models.asked() tells; what it does not ask for is
+    left out of the plan, so that a month of prices per unit reads and sorts no more than it needs.
+    Returns CHARGES without publication_id. A month's quantity of one account, price, region and unit is rated as a whole
+    (docs/pricing.md); amounts are in currency units, not rounded below 18 decimals; rounding belongs to the document. A charge
+    with no price in force, or with several, keeps a null amount for the suite to refuse; so does one of an unknown account (null
+    currency). Source: docs/decisions/0001-rounding.md, 0008-pricing-models.md
     """
-    billed = _by_day_of_price_change(usage, price_days(prices, zones))
+    listed = F.broadcast(models.terms(prices, period, asked))
+    sums = _summed(_by_day_of_price_change(usage, price_days(prices, zones), asked), asked)
+    priced = _with_price(_in_currency(sums, accounts), prices, asked)
+    if RECORDS in asked:
+        priced = models.rated_records(priced.join(listed, on=["tenant_id", "price_id"], how="left"))
+    if SETTLEMENT in asked:
+        priced = priced.unionByName(settlement.agreed(prices, accounts, period), allowMissingColumns=True)
+    rows = _by_price(priced, asked).join(listed, on=["tenant_id", "price_id"], how="left")
+    if RECORDS in asked:
+        rows = rows.withColumn("counted", models.capacity())
+    together = SETTLEMENT in asked
+    rated = _rated(settlement.counted_together(rows) if together else rows, asked)
+    lines = settlement.settled(rated, NATURAL) if together else _in_lines(rated, asked)
+    columns = [field.name for field in CHARGES.schema.fields if field.name != "publication_id"]
+    dated = lines.withColumn("period", F.lit(period.first_day))
+    return dated.withColumn("charge_id", natural_id("tenant_id", "period", *NATURAL, "prices_in_force")).select(*columns)
+
+
+def _summed(billed: DataFrame, asked: frozenset[str]) -> DataFrame:
+    """Usage by everything that can decide its price; a record stays by itself where its product has a price that looks at it."""
     dimensions = ["tenant_id", "account_id", "product_id", "region", "unit", "recorded_currency", "priced_on", "on_record"]
     product = exact_product(F.col("quantity"), F.col("unit_price"))
-    sums = billed.groupBy(*dimensions).agg(
+    return billed.groupBy(*dimensions, *(["record"] if RECORDS in asked else [])).agg(
         F.sum("quantity").cast(QUANTITY).alias("quantity"),
-        F.sum(F.when(F.col("on_record"), product)).cast(RATED).alias("recorded_amount"),
+        F.sum(F.when(F.col("on_record"), product)).cast(RATED).alias("record_amount"),
         F.count(F.lit(1)).alias("usage_rows"),
     )
-    summed = _in_currency(sums, accounts)
-    priced = _with_price(summed, prices)
-    amount = F.when(
-        F.col("prices_in_force") == 1,
-        F.when(F.col("model") == PRICE_ON_RECORD, F.col("recorded_amount")).otherwise(
-            exact_product(F.col("quantity"), F.col("unit_price"))
-        ),
+
+
+def _by_price(priced: DataFrame, asked: frozenset[str]) -> DataFrame:
+    """The quantity of a month that one price rates as a whole.
+
+    Returns one row per tenant and NATURAL (without kind): quantity, usage_rows, decided (the sum of what records cost by
+    themselves; null where that is unknown of one), counted (the quantity that the price looks at), events (its records).
+    """
+    itself = F.col("model").isin(*models.DECIDED_BY_RECORD)
+    known = F.count(F.when(itself, 1)) == F.count("record_amount")
+    more = []
+    if RECORDS in asked:
+        weighted = exact_product(F.col("quantity"), F.col("weight").cast("decimal(34,21)"))
+        more = [F.max("quantity").alias("peak"), F.sum(weighted).alias("weighted"), F.sum("weight").alias("weights")]
+    payer = ["payer_account_id"] if SETTLEMENT in asked else []
+    return priced.groupBy("tenant_id", *(name for name in NATURAL if name != "kind"), "prices_in_force", *payer).agg(
+        F.sum("quantity").cast(QUANTITY).alias("quantity"),
+        F.sum("quantity").cast(QUANTITY).alias("counted"),
+        F.when(known, F.sum("record_amount").cast(RATED)).alias("decided"),
+        F.sum("usage_rows").alias("usage_rows"),
+        F.sum("usage_rows").alias("events"),
+        *more,
     )
-    natural = ["kind", "account_id", "product_id", "price_id", "model", "region", "unit", "currency"]
-    rated = (
-        priced.select("*", amount.alias("rated"), F.lit("usage").alias("kind"))
-        .groupBy("tenant_id", *natural, "prices_in_force")
-        .agg(
-            F.sum("quantity").cast(QUANTITY).alias("quantity"),
-            F.when(F.count(F.lit(1)) == F.count("rated"), F.sum("rated").cast(RATED)).alias("amount"),
-            F.sum("usage_rows").alias("usage_rows"),
-        )
+
+
+def _rated(rows: DataFrame, asked: frozenset[str]) -> DataFrame:
+    """Rows with what they cost: rated (by the unit, or by their records) and flat, both RATED, null without one price in force."""
+    per_unit, flat = models.amounts(F.col("counted"), F.col("events"), asked)
+    nothing = F.lit(0).cast(RATED)
+    by_itself = F.col("model").isin(*models.DECIDED_BY_RECORD)
+    rated = F.when(by_itself, F.col("decided")).when(F.col("model") == models.FLAT, nothing).otherwise(per_unit)
+    is_tiered = ~by_itself & (F.col("model") != models.FLAT)
+    has_price = F.col("prices_in_force") == 1
+    is_used = F.col("usage_rows") > 0  # what is agreed without usage enters no tier
+    return rows.withColumns(
+        {
+            "rated": F.when(has_price, F.when(is_used, rated).otherwise(nothing)),
+            "flat": F.when(has_price, F.when(is_used & is_tiered, flat).otherwise(nothing)),
+        }
     )
-    columns = [field.name for field in CHARGES.schema.fields if field.name != "publication_id"]
-    dated = rated.withColumn("period", F.lit(period.first_day))
-    return dated.withColumn("charge_id", natural_id("tenant_id", "period", *natural, "prices_in_force")).select(*columns)
+
+
+def _in_lines(rows: DataFrame, asked: frozenset[str]) -> DataFrame:
+    """A line for the usage and, where a flat part is owed, another of no quantity for it."""
+    if TIERS not in asked:
+        return rows.withColumns({"kind": F.lit("usage"), "amount": F.col("rated")})
+    zero = F.lit(0)
+    usage = F.struct(F.lit("usage").alias("kind"), "quantity", "usage_rows", F.col("rated").alias("amount"))
+    flat = F.struct(
+        F.lit("flat").alias("kind"), zero.cast(QUANTITY).alias("quantity"), zero.cast("bigint").alias("usage_rows"),
+        F.col("flat").alias("amount"),
+    )  # fmt: skip
+    lines = F.array_compact(F.array(usage, F.when(F.col("flat") != 0, flat)))
+    return rows.select("*", F.explode(lines).alias("line")).drop("quantity", "usage_rows").select("*", "line.*")
 
 
 def _in_currency(sums: DataFrame, accounts: DataFrame) -> DataFrame:
-    """Sums with the currency they are billed in: their own where they carry a price, else that of the account."""
-    billed_in = accounts.select("tenant_id", "account_id", F.col("currency").alias("account_currency"))
+    """Sums with the currency they are billed in: their own where they carry a price, else that of the account; and who pays."""
+    billed_in = accounts.select("tenant_id", "account_id", "payer_account_id", F.col("currency").alias("account_currency"))
     currency = F.when(F.col("on_record"), F.col("recorded_currency")).otherwise(F.col("account_currency"))
     owned = sums.join(billed_in, on=["tenant_id", "account_id"], how="left").withColumn("currency", currency)
     return owned.drop("recorded_currency", "account_currency")
@@ -89,23 +153,33 @@ def price_days(prices: DataFrame, zones: DataFrame) -> DataFrame:
     """The spans of time within which no price of a product begins or ends.
 
     prices: raw.prices. zones: tenant_id, timezone, in which a tenant's days begin.
-    Returns tenant_id, product_id, day (the first of the span), begins and ends (instants; ends is null for the last span).
+    Returns tenant_id, product_id, day (the first of the span), begins and ends (instants; ends is null for the last span),
+    by_record (whether the product has a price that looks at single records).
     A day that a change of clocks cuts short begins at its first instant.
     """
-    bounds = prices.select("tenant_id", "product_id", F.explode(F.array("valid_from", "valid_to")).alias("day"))
-    days = bounds.where(F.col("day").isNotNull()).distinct().join(F.broadcast(zones), on="tenant_id", how="inner")
+    bounds = prices.select(
+        "tenant_id", "product_id", models.by_record().alias("by_record"),
+        F.explode(F.array("valid_from", "valid_to")).alias("day"),
+    ).where(F.col("day").isNotNull())  # fmt: skip
+    distinct = bounds.groupBy("tenant_id", "product_id", "day").agg(F.max("by_record").alias("by_record"))
+    days = distinct.join(F.broadcast(zones), on="tenant_id", how="inner")
     begins = F.to_utc_timestamp(F.col("day").cast("timestamp"), F.col("timezone"))
     following = Window.partitionBy("tenant_id", "product_id").orderBy("day")
     return days.select(
-        "tenant_id", "product_id", "day", begins.alias("begins"), F.lead(begins).over(following).alias("ends")
-    )
+        "tenant_id", "product_id", "day", begins.alias("begins"), F.lead(begins).over(following).alias("ends"),
+        F.max("by_record").over(Window.partitionBy("tenant_id", "product_id")).alias("by_record"),
+    )  # fmt: skip
 
 
-def _by_day_of_price_change(usage: DataFrame, days: DataFrame) -> DataFrame:
+def _by_day_of_price_change(usage: DataFrame, days: DataFrame, asked: frozenset[str]) -> DataFrame:
     """Usage with the day that decides its price: the latest day on which a price of its product begins or ends.
 
-    Between two such days the price is the same, so that a month of usage is summed before it is priced.
+    Between two such days the price is the same, so that a month of usage is summed before it is priced. `record` tells single
+    records apart where a price of the product looks at them, and is null elsewhere; it is there only if it is asked for.
     """
+    alone = F.col("d.by_record") & F.col("u.unit_price").isNull()
+    of_record = F.struct(*(F.col(f"u.{name}") for name in models.OF_A_RECORD))
+    record = [F.when(alone, of_record).alias("record")] if RECORDS in asked else []
     on_record = F.col("u.unit_price").isNotNull()
     within = (F.col("u.usage_start") >= F.col("d.begins")) & (
         F.col("d.ends").isNull() | (F.col("u.usage_start") < F.col("d.ends"))
@@ -116,22 +190,23 @@ def _by_day_of_price_change(usage: DataFrame, days: DataFrame) -> DataFrame:
         F.when(on_record, F.col("u.currency")).alias("recorded_currency"),
         on_record.alias("on_record"),
         F.when(~on_record, F.col("d.day")).alias("priced_on"),
+        *record,
     )  # fmt: skip
 
 
-def _with_price(summed: DataFrame, prices: DataFrame) -> DataFrame:
+def _with_price(summed: DataFrame, prices: DataFrame, asked: frozenset[str]) -> DataFrame:
     """The price in force of each sum: the account's own before the general one, the region's before the one for all.
 
-    Adds price_id, model, unit_price, prices_in_force: 0 where none holds on the day, 2 where several do at the best rank.
+    Adds price_id, model, prices_in_force: 0 where none holds on the day, 2 where several do at the best rank.
     Usage that carries its price needs no row in the price list, and its charge names none.
     """
     listed = prices.select(
         "tenant_id", "product_id", "price_id", "model", "currency", "valid_from", "valid_to",
         F.col("region").alias("price_region"), F.col("account_id").alias("price_account"),
-        F.expr("CAST(get_json_object(parameters, '$.unit_price') AS DECIMAL(38,21))").alias("unit_price"),
     )  # fmt: skip
+    of_record = ["record"] if RECORDS in asked else []
     keyed = summed.withColumn(
-        "sum_id", F.struct("account_id", "product_id", "region", "unit", "currency", "priced_on", "on_record")
+        "sum_id", F.struct("account_id", "product_id", "region", "unit", "currency", "priced_on", "on_record", *of_record)
     )
     holds = (
         (F.col("p.valid_from") <= F.col("s.priced_on"))
@@ -147,7 +222,7 @@ def _with_price(summed: DataFrame, prices: DataFrame) -> DataFrame:
     ).otherwise(0)
     matched = keyed.alias("s").join(
         F.broadcast(listed.alias("p")), on=[*same, holds], how="left"
-    ).select("s.*", "p.price_id", "p.model", "p.unit_price", rank.alias("price_rank"))  # fmt: skip
+    ).select("s.*", "p.price_id", "p.model", rank.alias("price_rank"))  # fmt: skip
     best = Window.partitionBy("tenant_id", "sum_id")
     ranked = matched.select("*", F.max("price_rank").over(best).alias("best_rank")).where(
         F.col("price_id").isNull() | (F.col("price_rank") == F.col("best_rank"))
@@ -159,24 +234,42 @@ def _with_price(summed: DataFrame, prices: DataFrame) -> DataFrame:
     ).where(F.col("place") == 1)
     on_record = F.col("on_record")
     return chosen.select(
-        "tenant_id", "account_id", "product_id", "region", "unit", "currency", "quantity", "recorded_amount", "usage_rows",
+        "tenant_id", "account_id", "product_id", "region", "unit", "currency", "quantity", "record_amount", "usage_rows",
+        "payer_account_id", *of_record,
         F.when(F.col("found") == 1, F.col("price_id")).alias("price_id"),
-        F.when(on_record, PRICE_ON_RECORD).otherwise(F.coalesce("model", F.lit(PER_UNIT))).alias("model"),
-        "unit_price",
+        F.when(on_record, PRICE_ON_RECORD).otherwise(F.coalesce("model", F.lit("per_unit"))).alias("model"),
         F.when(on_record, 1).otherwise(F.least("found", F.lit(2))).alias("prices_in_force"),
     )  # fmt: skip
+
+
+def re_rated(rated: DataFrame, billed: DataFrame) -> DataFrame:
+    """What is still to bill where charges were rated again: the new less what was billed already, which may be less than nothing.
+
+    rated, billed: CHARGES of the same months, the new ones and the sum of all that was billed before.
+    Returns tenant_id, period, NATURAL, quantity and amount of every charge that changed; amount is null where one of them is.
+    """
+    key = ["tenant_id", "period", *NATURAL]
+    less = billed.select(*key, (-F.col("quantity")).alias("quantity"), (-F.col("amount")).alias("amount"))
+    both = rated.select(*key, "quantity", "amount").unionByName(less)
+    known = F.count(F.lit(1)) == F.count("amount")
+    summed = both.groupBy(*key).agg(
+        F.sum("quantity").cast(QUANTITY).alias("quantity"), F.when(known, F.sum("amount").cast(RATED)).alias("amount")
+    )
+    return summed.where((F.col("quantity") != 0) | F.col("amount").isNull() | (F.col("amount") != 0))
 
 
 def conservation(usage: DataFrame, charged: DataFrame) -> DataFrame:
     """Accepted usage beside charged usage, per tenant and product, in one pass over each.
 
-    usage: standing revisions of the month. charged: staged CHARGES.
-    Returns tenant_id, product_id, accepted_quantity, charged_quantity, accepted_rows, charged_rows.
+    usage: standing revisions of the month. charged: staged CHARGES, of which lines without records (fees, discounts) have no
+    quantity and are left out. Returns tenant_id, product_id, accepted_quantity, charged_quantity, accepted_rows, charged_rows.
     """
     accepted = usage.groupBy("tenant_id", "product_id").agg(
         F.sum("quantity").cast(QUANTITY).alias("accepted_quantity"), F.count(F.lit(1)).alias("accepted_rows")
     )
-    rated = charged.groupBy("tenant_id", "product_id").agg(
-        F.sum("quantity").cast(QUANTITY).alias("charged_quantity"), F.sum("usage_rows").alias("charged_rows")
+    rated = (
+        charged.where(F.col("usage_rows") > 0)
+        .groupBy("tenant_id", "product_id")
+        .agg(F.sum("quantity").cast(QUANTITY).alias("charged_quantity"), F.sum("usage_rows").alias("charged_rows"))
     )
     return accepted.join(rated, on=["tenant_id", "product_id"], how="full_outer")

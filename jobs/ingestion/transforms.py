@@ -14,14 +14,14 @@ from jobs.ingestion.files import columns_of
 from jobs.ingestion.settings import Settings
 from jobs.ledger.columns import QUANTITY
 from jobs.ledger.identity import natural_id
-from jobs.ledger.money import in_minor_units
+from jobs.ledger.money import finer, in_minor_units
+from jobs.ledger.pricing import MODELS, refusals
 from jobs.ledger.tenants import Column as Rule
 from jobs.ledger.tenants import Mapping
 
 ACCEPTED, QUARANTINED, DUPLICATE = "accepted", "quarantined", "duplicate"
 CURRENCY = "^[A-Z]{3}$"
 COUNTRY = "^[A-Z]{2}$"
-MODELS = ("per_unit", "price_on_record")
 MONEY = {
     "bank_transactions": ("amount",),
     "open_items": ("original_amount", "open_amount"),
@@ -161,7 +161,7 @@ def _reasons(field: T.StructField, feed: FeedType, mapping: Mapping, fits: bool)
         what = next((word for key, word in kind.items() if field.dataType.simpleString().startswith(key)), "value")
         told = F.when(text.isNotNull() & F.col(name).isNull(), F.lit(f"{name}: not a {what}"))
     if isinstance(field.dataType, T.DecimalType) and not fits:
-        narrowed = _finer(text.cast("string"), field.dataType.scale)
+        narrowed = finer(text.cast("string"), field.dataType.scale)
         told = F.coalesce(told, F.when(narrowed, F.lit(f"{name}: more than {field.dataType.scale} decimals")))
     if required:
         missing = text.isNull() if name != "record_id" else F.col("record_id").isNull() & text.isNull()
@@ -171,13 +171,6 @@ def _reasons(field: T.StructField, feed: FeedType, mapping: Mapping, fits: bool)
     if name == "country":
         told = F.coalesce(told, F.when(~F.col(name).rlike(COUNTRY), F.lit("country: not an ISO 3166 code")))
     return told
-
-
-def _finer(text: Column, scale: int) -> Column:
-    """Whether a number written as text has more than `scale` decimals, its exponent counted in. Short texts are not looked at."""
-    digits = F.length(F.regexp_extract(text, r"\.(\d*?)0*(?:[eE].*)?$", 1))
-    exponent = F.coalesce(F.regexp_extract(text, r"[eE]([+-]?\d+)$", 1).try_cast("int"), F.lit(0))
-    return ((F.length(text) > scale) | text.rlike("[eE]")) & (digits - exponent > scale)
 
 
 def _domain_reasons(feed: FeedType, settings: Settings) -> list[Column]:
@@ -197,10 +190,9 @@ def _domain_reasons(feed: FeedType, settings: Settings) -> list[Column]:
         return [_unpayable(name) for name in MONEY[feed.name]]
     if feed.name == "prices":
         known = F.col("model").isin(*MODELS)
-        unit_price = F.expr("try_cast(get_json_object(parameters, '$.unit_price') AS DECIMAL(38,21))")
         return [
             F.when(~known, F.lit(f"model: not one of {', '.join(MODELS)}")),
-            F.when((F.col("model") == "per_unit") & unit_price.isNull(), F.lit("parameters: no unit_price")),
+            *refusals(F.col("model"), F.col("parameters")),
             F.when(F.col("valid_to") <= F.col("valid_from"), F.lit("valid_to: not after valid_from")),
         ]
     return []

@@ -34,6 +34,23 @@ def in_minor_units(amount: Column, currency: Column) -> Column:
     return F.when(currency.isin(*NO_MINOR_UNITS), whole).when(currency.isin(*THREE_MINOR_UNITS), mills).otherwise(cents)
 
 
+def finer(text: Column, scale: int) -> Column:
+    """Whether a number written as text has more than `scale` decimals, its exponent counted in. Short texts are not looked at."""
+    digits = F.length(F.regexp_extract(text, r"\.(\d*?)0*(?:[eE].*)?$", 1))
+    exponent = F.coalesce(F.regexp_extract(text, r"[eE]([+-]?\d+)$", 1).try_cast("int"), F.lit(0))
+    return ((F.length(text) > scale) | text.rlike("[eE]")) & (digits - exponent > scale)
+
+
+def exact_sum(one: Column, other: Column) -> Column:
+    """Two amounts added as RATED. Spark would drop the last decimal of the sum of two RATED; 19 digits or more raise."""
+    return (one.cast("decimal(37,18)") + other.cast("decimal(37,18)")).cast(RATED)
+
+
+def exact_difference(one: Column, other: Column) -> Column:
+    """One amount less another as RATED, exact as exact_sum is."""
+    return (one.cast("decimal(37,18)") - other.cast("decimal(37,18)")).cast(RATED)
+
+
 def exact_product(quantity: Column, unit_price: Column) -> Column:
     """quantity x unit_price as RATED, for operands of up to 21 decimals each.
 

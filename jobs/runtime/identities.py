@@ -83,7 +83,7 @@ IDENTITIES: tuple[Identity, ...] = (
             WHERE s.withdrawn IS NOT TRUE AND coalesce(s.revision, 0) >= coalesce(h.revision, 0) GROUP BY ALL
         ), charged AS (
             SELECT tenant_id, period, product_id, sum(quantity) AS quantity, sum(usage_rows)::bigint AS n
-            FROM billing.charges WHERE {month} GROUP BY ALL
+            FROM billing.charges WHERE {month} AND usage_rows > 0 GROUP BY ALL
         )
         SELECT tenant_id, product_id || ' in ' || strftime(period, '%Y-%m') AS example,
                coalesce(a.quantity = c.quantity AND a.n = c.n, false) AS holds

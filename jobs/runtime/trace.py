@@ -62,7 +62,7 @@ SELECT c.charge_id, u.record_id, u.revision, u.usage_start, u.day, u.quantity, u
        u.publication_id
 FROM charged c JOIN priced u
   ON u.product_id = c.product_id AND u.region IS NOT DISTINCT FROM c.region AND u.unit IS NOT DISTINCT FROM c.unit
- AND u.billed_currency = c.currency AND u.on_record = (c.model = 'price_on_record')
+ AND u.billed_currency = c.currency AND c.kind = 'usage' AND u.on_record = (c.model = 'price_on_record')
  AND (u.on_record OR u.price_id IS NOT DISTINCT FROM c.price_id)
 ORDER BY u.usage_start, u.record_id
 """

@@ -20,10 +20,11 @@ BROKEN_CHARGES = {
     "amountless": ("every priced charge has an amount", [charged(None)], 1, "c-1"),
     "negative": (
         "few charges are negative",
-        [charged("-1"), charged("-1", charge_id="c-0"), charged(charge_id="c-2")],
+        [charged("-1", quantity="-1"), charged("-1", quantity="-1", charge_id="c-0"), charged(charge_id="c-2")],
         2,
         "c-0",
     ),
+    "counted_again": ("only usage has a quantity", [charged(kind="minimum")], 1, "c-1"),
 }
 CONSERVED = {
     "product_id": "storage",
@@ -79,6 +80,29 @@ def failed_conservation(spark, shared_home):
 def test_a_broken_charge_is_caught_for_its_tenant(failed_charges, tenant):
     expectation, _, failing, example = BROKEN_CHARGES[tenant]
     assert [(v.expectation, v.failing, v.example) for v in failed_charges[tenant]] == [(expectation, failing, example)]
+
+
+@pytest.fixture(scope="module")
+def without_a_reason(spark, shared_home):
+    """A charge below nothing with a reason, and one without."""
+    told = {
+        "without": charged("-1"),
+        "taken_back": charged("-1", quantity="-1"),
+        "discounted": charged("-1", kind="discount", quantity="0", usage_rows=0),
+        "on_record": charged("-1", model="price_on_record"),
+    }
+    rows = [row | {"tenant_id": tenant} for tenant, row in told.items()]
+    return failures(judged("billing_aggregation", "charges", charges(spark, *rows), list(told)))
+
+
+@pytest.mark.parametrize("tenant", ["taken_back", "discounted", "on_record"])
+def test_a_total_below_nothing_has_a_reason(without_a_reason, tenant):
+    assert all(v.severity == "warning" for v in without_a_reason.get(tenant, []))
+
+
+def test_a_total_below_nothing_without_a_reason_is_caught(without_a_reason):
+    told = [(v.expectation, v.severity) for v in without_a_reason["without"]]
+    assert told == [("no negative total without a reason", "critical"), ("few charges are negative", "warning")]
 
 
 def test_tenants_whose_charges_are_good_go_on(failed_charges):

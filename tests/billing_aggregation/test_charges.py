@@ -25,7 +25,7 @@ def charged(spark, used_rows, priced_rows, customers=None, zones=(LONDON,)):
     tenants = frame(spark, "tenant_id string, timezone string", zones)
     rows = used_rows if not isinstance(used_rows, list) else usage(spark, *used_rows)
     owners = accounts(spark, *([customer()] if customers is None else customers))
-    return transforms.charges(rows, prices(spark, *priced_rows), owners, tenants, JULY)
+    return transforms.charges(rows, prices(spark, *priced_rows), owners, tenants, JULY, asked=frozenset())
 
 
 NEXT = "2026-07-15"

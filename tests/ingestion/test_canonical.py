@@ -9,6 +9,7 @@ import pytest
 
 from jobs.ingestion import transforms
 from jobs.ingestion.feeds import FEEDS
+from jobs.ledger.pricing import MODELS
 from jobs.ledger.tenants import Mapping
 from tests.builders import GOOD, GOOD_ACCOUNT, GOOD_USAGE, at, canonical, plain, plain_mapping, source
 
@@ -52,8 +53,13 @@ REASONS = {
         {"_malformed": "row: 4 fields where 5 are expected", "account_id": None},
         {"row: 4 fields where 5 are expected"},
     ),
-    "a_model_nobody_knows": ("prices", {"model": "tiered"}, {"model: not one of per_unit, price_on_record"}),
-    "a_price_without_a_price": ("prices", {"parameters": '{"price": "1"}'}, {"parameters: no unit_price"}),
+    "a_model_nobody_knows": ("prices", {"model": "tiered"}, {f"model: not one of {', '.join(MODELS)}"}),
+    "a_price_without_a_price": (
+        "prices",
+        {"parameters": '{"price": "1"}'},
+        {"parameters: no unit_price", "parameters: per_unit does not know price"},
+    ),
+    "parameters_that_are_missing": ("prices", {"parameters": None}, {"parameters: missing"}),
     "a_price_that_ends_before_it_begins": ("prices", {"valid_to": "2026-01-01"}, {"valid_to: not after valid_from"}),
     "a_date_that_is_none": ("prices", {"valid_from": "soon"}, {"valid_from: not a date"}),
     "a_country_that_is_a_name": ("accounts", {"country": "Germany"}, {"country: not an ISO 3166 code"}),
