@@ -4,16 +4,13 @@ The Connect service comes in as a plugin of a plain session. Spark's own main cl
 apart, so that each task would compile, and warm up, all generated code anew (docs/decisions/0004-spark-server.md).
 """
 
-from contextlib import suppress
-from typing import Any
+import os
+import time
 
-from py4j.protocol import Py4JError  # type: ignore[import-untyped]
 from pyspark.sql import SparkSession
 
-FOREVER = 2**62  # milliseconds
-
 if __name__ == "__main__":
+    server = os.getppid()
     spark = SparkSession.builder.getOrCreate()
-    jvm: Any = spark.sparkContext._jvm
-    with suppress(Py4JError, OSError):  # waits inside the JVM, so it ends when that does
-        jvm.java.lang.Thread.sleep(FOREVER)
+    while os.getppid() == server:  # whatever this process hears of it, it ends when the server does, and not before
+        time.sleep(0.5)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
+from playwright.sync_api import expect
 
 from jobs.runtime import airflow_home, ops, spark_server
 from jobs.runtime.airflow_home import APPROVER, USER, Asked
@@ -95,7 +96,7 @@ def approves(person: Operator, run: str, picture: str = "") -> None:
     if picture:
         person.picture(picture)
     yes.click()
-    yes.wait_for(state="hidden")
+    expect(yes).to_be_disabled()
 
 
 def states() -> list[dict[str, object]]:
