@@ -317,7 +317,8 @@ def _show(figures: Figures) -> None:
             for what in ("landing", "aggregation")
         )
         console.print(f"growth with {growth['rows']:.0f} times the rows: {told}")
-    _show_decisions(console, figures["decisions"])
+    if figures["decisions"]:
+        _show_decisions(console, figures["decisions"])
     table = Table(title="tiny tenants that share a mapping: seconds of write + audit + publish")
     for heading in ("tenants", "ingestion", "billing_aggregation"):
         table.add_column(heading, justify="right")
