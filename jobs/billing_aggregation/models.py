@@ -106,7 +106,7 @@ def _tiers(model: Column, told: Column) -> Column:
     none = F.lit(None)
 
     def unit(one: Column) -> Column:
-        per_unit = F.coalesce(number(one["unit"], PRICE), _zero(PRICE)).cast(QUANTITY)
+        per_unit = F.when(one["unit"].isNull(), _zero(PRICE)).otherwise(number(one["unit"], PRICE)).cast(QUANTITY)
         return F.when(one["rate_pct"].isNotNull(), _share_of(one["rate_pct"])).otherwise(per_unit)
 
     def declared(one: Column, at: Column) -> Column:

@@ -245,9 +245,9 @@ def _line(lines: Tree, line: dict[str, Any], currency: str, most_rows: int, text
         branch.add(f"charge {text(line['charge_id'])} WAS NOT FOUND")
         return
     how = f"price {charge['price_id']}" if charge["price_id"] else "the price on each record"
-    part = branch.add(
-        f"charge {text(charge['charge_id'])} by {how}: {text(charge['quantity'])} from {charge['usage_rows']} rows = {text(charge['amount'])}"
-    )
+    of_usage = f"{text(charge['quantity'])} from {charge['usage_rows']} rows"
+    what = of_usage if charge["kind"] == "usage" else charge["kind"]  # a fee, a discount: no usage makes it
+    part = branch.add(f"charge {text(charge['charge_id'])} by {how}: {what} = {text(charge['amount'])}")
     for price in charge["price"]:
         until = f" until {price['valid_to']}" if price["valid_to"] else ""
         part.add(

@@ -29,6 +29,7 @@ pytestmark = pytest.mark.skipif(
 
 RATED = "rated"  # the tenant that has all vectors
 BILLED = "billed"  # the tenant whose charges are what was billed before, where a vector speaks of that
+ACCOUNT, RECORD = "account,name,country,currency\n", "id,account,product,at,units\n"
 ALREADY = ("already_qty", "already_billed")  # of a vector, not of a price
 
 
@@ -60,17 +61,13 @@ def lands(home, tenant, prices, usage):
     columns |= {name: name for name in ("model", "parameters", "currency")}
     conf["feeds"]["prices"] = {"format": "jsonl", "columns": columns}
     conf_file(home, f"tenants/{tenant}.yaml", conf)
-    owners = sorted({product for product, _, _ in usage})
-    dropped(
-        home,
-        tenant,
-        "accounts",
-        "accounts.csv",
-        "account,name,country,currency\n" + "".join(f"{a},Somebody,GB,GBP\n" for a in owners),
-    )
+    owners = "".join(f"{name},Somebody,GB,GBP\n" for name in sorted({product for product, _, _ in usage}))
+    dropped(home, tenant, "accounts", "accounts.csv", f"{ACCOUNT}{owners}")
     dropped(home, tenant, "prices", "prices.jsonl", "".join(f"{line}\n" for line in prices))
-    rows = "".join(f"r-{n},{product},{product},{when},{quantity}\n" for n, (product, when, quantity) in enumerate(usage))
-    dropped(home, tenant, "usage", "usage.csv", "id,account,product,at,units\n" + rows)
+    rows = [f"r-{n},{product},{product},{when},{quantity}\n" for n, (product, when, quantity) in enumerate(usage)]
+    dropped(home, tenant, "usage", "usage.csv", "".join([RECORD, *rows]))
+    again = "".join([RECORD, *reversed(rows)])  # a delivery repeated changes nothing
+    dropped(home, tenant, "usage", "usage-again.csv", again)
 
 
 def units_of(vector):
@@ -130,6 +127,8 @@ def test_a_rating_vector_agrees_through_the_stage(rated, name):
 def test_every_rating_vector_was_landed_and_charged(rated):
     quarantined = [row for row in visible_arrow("raw.quarantine").to_pylist() if row["tenant_id"] in (RATED, BILLED)]
     assert quarantined == []
+    files = [row for row in visible_arrow("raw.landed_files", tenant=RATED).to_pylist() if row["feed"] == "usage"]
+    assert sum(row["rows_duplicate"] for row in files) == sum(row["rows_accepted"] for row in files) > 0
     charges = [row for row in visible_arrow("billing.charges").to_pylist() if row["tenant_id"] == RATED]
     assert {row["product_id"] for row in charges} == {name for name, vector in RATING_ROWS.items() if now(vector)}
     for name, vector in RATING_ROWS.items():
@@ -182,11 +181,11 @@ FEES = {name: rest for name, *rest in fees()}
 def billed_fees(spark, shared_home):
     """All proration vectors as fees of accounts that use nothing, each in the month that bills it."""
     months = sorted({month for _, _, month, _ in FEES.values()})
-    names = [*FEES, "other"]
     prices = [price("other", "per_unit", {"unit_price": "1"})]
     prices += [price(name, "flat", told, since=since, account=name) for name, (told, since, _, _) in FEES.items()]
     lands(shared_home, "fees", prices, [("other", f"{month}-10 12:00:00", "1") for month in months])
-    dropped(shared_home, "fees", "accounts", "more.csv", "account,name,country,currency\n" + "".join(f"{a},Somebody,GB,GBP\n" for a in names[:-1]))  # fmt: skip
+    more = "".join(f"{name},Somebody,GB,GBP\n" for name in FEES)
+    dropped(shared_home, "fees", "accounts", "more.csv", f"{ACCOUNT}{more}")
     run_stage(asked("ingestion", "fees", key="fees", period=months[0]))
     for month in months:
         run_stage(asked("billing_aggregation", "fees", key="fees", period=month))
