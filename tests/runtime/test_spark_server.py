@@ -7,24 +7,21 @@ from pyspark.sql import functions as F
 
 from jobs.runtime import spark_server
 from jobs.runtime.session import close, connect
-from tests.conftest import forget_home
 
 
 @pytest.fixture
-def started(tmp_path, monkeypatch):
+def started(home, monkeypatch):
     """A server that a process has started which was a Connect client before; stopped afterwards."""
-    monkeypatch.setenv("COUNTINGHOUSE_HOME", str(tmp_path))
+    (home / "spark" / "server.json").unlink(missing_ok=True)  # that of the test session
     monkeypatch.setenv("SPARK_CONNECT_MODE_ENABLED", "1")
-    forget_home()
     server, mine = spark_server.ensure()
     assert mine
     yield server
     assert spark_server.stop(server)
-    forget_home()
     assert spark_server.running() is None
 
 
-def test_a_later_session_has_nothing_to_compile_that_an_earlier_one_has_asked(started, tmp_path):
+def test_a_later_session_has_nothing_to_compile_that_an_earlier_one_has_asked(started, home):
     def compiled_by_a_session() -> int:
         before = log.read_text(errors="replace").count("Code generated in")
         spark = connect(started.url)
@@ -33,6 +30,6 @@ def test_a_later_session_has_nothing_to_compile_that_an_earlier_one_has_asked(st
         close(spark)
         return log.read_text(errors="replace").count("Code generated in") - before
 
-    log = tmp_path / "spark" / "server.log"
+    log = home / "spark" / "server.log"
     assert compiled_by_a_session() > 0, "the server's log does not tell any more what it compiles"
     assert compiled_by_a_session() == 0
