@@ -14,8 +14,10 @@ from jobs.runtime import spark_server
 from jobs.runtime.environment import environment
 from jobs.runtime.errors import CallError, RunBroke
 from jobs.runtime.logs import say
+from jobs.runtime.spark_server import Server
 
 _shared: list[SparkSession] = []
+_kept: list[list[Server]] = []
 
 
 @contextmanager
@@ -30,8 +32,21 @@ def shared() -> Iterator[SparkSession]:
 
 
 @contextmanager
+def kept() -> Iterator[None]:
+    """A server that has to be started inside stays until the end, for all pieces of work together."""
+    started: list[Server] = []
+    _kept.append(started)
+    try:
+        yield
+    finally:
+        _kept.pop()
+        for server in started:
+            spark_server.stop(server)
+
+
+@contextmanager
 def session() -> Iterator[SparkSession]:
-    """A session for one piece of work; a server that had to be started for it is stopped with it."""
+    """A session for one piece of work; a server that had to be started for it is stopped with it, or with kept()."""
     if _shared:
         yield _shared[-1]
         return
@@ -56,7 +71,9 @@ def session() -> Iterator[SparkSession]:
         yield spark
     finally:
         close(spark)
-        if started:
+        if started and _kept:
+            _kept[-1].append(started)
+        elif started:
             spark_server.stop(started)
 
 

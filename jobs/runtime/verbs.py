@@ -25,7 +25,7 @@ from jobs.runtime.errors import (
 from jobs.runtime.house import House, Run, Snapshot
 from jobs.runtime.logs import say, step
 from jobs.runtime.ops import Publication, TableVersion, Unit
-from jobs.runtime.session import interrupt, session, session_id
+from jobs.runtime.session import interrupt, kept, session, session_id
 from jobs.runtime.tables import catalog
 from jobs.stages import BY_NAME, INGESTION
 
@@ -41,18 +41,19 @@ def perform(verb: str, invocation: Invocation) -> Outcome:
 
 
 def run_stage(invocation: Invocation) -> Outcome:
-    """All three verbs, as the console runs a stage."""
-    written = write(invocation)
-    if written.status == NOTHING_TO_DO:
-        return written
-    audited = audit(invocation)
-    try:
-        published = publish(invocation)
-    except GateFailed:  # every tenant is held; what the gate said is what a person wants to read
-        raise GateFailed(audited.message) from None
-    if audited.status == "held":
-        raise GateFailed(audited.message)
-    return published
+    """All three verbs, as the console runs a stage; on one server, where one has to be started."""
+    with kept():
+        written = write(invocation)
+        if written.status == NOTHING_TO_DO:
+            return written
+        audited = audit(invocation)
+        try:
+            published = publish(invocation)
+        except GateFailed:  # every tenant is held; what the gate said is what a person wants to read
+            raise GateFailed(audited.message) from None
+        if audited.status == "held":
+            raise GateFailed(audited.message)
+        return published
 
 
 def write(invocation: Invocation) -> Outcome:

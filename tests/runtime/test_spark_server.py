@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from pyspark.sql import functions as F
 
+from jobs.runtime import session as sessions
 from jobs.runtime import spark_server
-from jobs.runtime.session import close, connect
+from jobs.runtime.session import close, connect, kept, session
 
 
 @pytest.fixture
@@ -14,10 +15,13 @@ def started(home, monkeypatch):
     """A server that a process has started which was a Connect client before; stopped afterwards."""
     (home / "spark" / "server.json").unlink(missing_ok=True)  # that of the test session
     monkeypatch.setenv("SPARK_CONNECT_MODE_ENABLED", "1")
-    server, mine = spark_server.ensure()
-    assert mine
-    yield server
-    assert spark_server.stop(server)
+    monkeypatch.setattr(sessions, "_shared", [])  # nor its session
+    with kept():
+        with session():
+            pass
+        server = spark_server.running()
+        assert server, "what had to be started is there for the next piece of work"
+        yield server
     assert spark_server.running() is None
 
 
