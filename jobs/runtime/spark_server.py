@@ -108,7 +108,8 @@ def stop(server: Server | None = None) -> bool:
     for process in psutil.wait_procs(beside, timeout=5)[1]:
         with suppress(psutil.NoSuchProcess):
             process.kill()
-    (_folder() / "server.json").unlink(missing_ok=True)
+    if running() is None:  # what another process has started meanwhile stays on record
+        (_folder() / "server.json").unlink(missing_ok=True)
     return True
 
 
