@@ -100,7 +100,7 @@ def refusals(model: Column, parameters: Column) -> list[Column]:
     broken = declared & F.json_object_keys(parameters).isNull()
     reasons = [
         F.when(broken, F.lit("parameters: not a JSON object")),
-        *(_unknown_keys(model, parameters, name) for name in MODELS if name != PRICE_ON_RECORD),
+        F.when(declared, _unknown_keys(model, parameters)),
     ]
     for key in dict.fromkeys(key for one in MODELS.values() for key in one.needs):
         needing = model.isin(*(name for name, one in MODELS.items() if key in one.needs))
@@ -114,11 +114,13 @@ def refusals(model: Column, parameters: Column) -> list[Column]:
     return [*reasons, *_tier_refusals(model, told, parameters), *_block_refusals(told), *_other_refusals(model, told)]
 
 
-def _unknown_keys(model: Column, parameters: Column, name: str) -> Column:
-    known = F.array(*(F.lit(key) for key in (*MODELS[name].needs, *MODELS[name].may_have)))
+def _unknown_keys(model: Column, parameters: Column) -> Column:
+    """The keys that the model does not know, in words; one lookup for all models, since each would be compiled by itself."""
+    pairs = [(F.lit(name), F.array(*map(F.lit, (*one.needs, *one.may_have)))) for name, one in MODELS.items() if one.needs]
+    known = F.try_element_at(F.create_map(*(column for pair in pairs for column in pair)), model)
     unknown = F.array_except(F.json_object_keys(parameters), known)
-    told = F.concat(F.lit(f"parameters: {name} does not know "), F.array_join(unknown, ", "))
-    return F.when((model == name) & (F.size(unknown) > 0), told)
+    told = F.concat(F.lit("parameters: "), model, F.lit(" does not know "), F.array_join(unknown, ", "))
+    return F.when(F.size(unknown) > 0, told)
 
 
 def _tier_refusals(model: Column, told: Column, parameters: Column) -> list[Column]:
