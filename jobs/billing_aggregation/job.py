@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyspark.sql import DataFrame
 
 from jobs.billing_aggregation import models, transforms
-from jobs.ledger.facts import current_accounts, standing
+from jobs.ledger.facts import current_accounts
 from jobs.ledger.periods import Period
 from jobs.ledger.tenants import chosen
 from jobs.runtime.contract import Invocation, Planned, Written
@@ -61,15 +61,15 @@ def audit(house: House) -> dict[str, DataFrame]:
 
 
 def _usage(house: House) -> DataFrame:
-    usage = standing(house.read("raw.usage"), house.read("raw.landed_files"))
+    usage = house.standing_of_month("raw.usage")
     if transforms.revised(usage).isEmpty():  # told by the files' statistics; most months end here
         return usage
     return transforms.latest_revisions(usage)
 
 
 def _prices(house: House) -> DataFrame:
-    return standing(house.read("raw.prices"), house.read("raw.landed_files"))
+    return house.standing("raw.prices")
 
 
 def _accounts(house: House) -> DataFrame:
-    return standing(house.read("raw.accounts"), house.read("raw.landed_files"))
+    return house.standing("raw.accounts")

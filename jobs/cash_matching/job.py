@@ -12,7 +12,7 @@ from jobs.cash_matching import transforms
 from jobs.cash_matching.settings import settings
 from jobs.cash_matching.suggestions import payers, suggestions
 from jobs.cash_matching.tables import APPLICATIONS, SUGGESTIONS, UNAPPLIED
-from jobs.ledger.facts import current_accounts, standing
+from jobs.ledger.facts import current_accounts
 from jobs.ledger.periods import Period
 from jobs.ledger.tenants import Tenant, chosen
 from jobs.runtime.contract import Invocation, Planned, Written
@@ -125,15 +125,15 @@ def _day(house: House) -> date:
 
 
 def _transactions(house: House) -> DataFrame:
-    return standing(house.read_all_months("raw.bank_transactions"), house.read("raw.landed_files"))
+    return house.standing("raw.bank_transactions")
 
 
 def _accounts(house: House) -> DataFrame:
-    return current_accounts(standing(house.read("raw.accounts"), house.read("raw.landed_files")))
+    return current_accounts(house.standing("raw.accounts"))
 
 
 def _taken_over(house: House) -> DataFrame:
-    return standing(house.read_all_months("raw.open_items"), house.read("raw.landed_files"))
+    return house.standing("raw.open_items")
 
 
 def _names(house: House) -> DataFrame:

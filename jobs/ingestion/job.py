@@ -16,12 +16,11 @@ from jobs.ingestion.files import LANDED, Delivered, LandingFile
 from jobs.ingestion.settings import settings
 from jobs.ingestion.tables import LANDED_FILES, QUARANTINE, USAGE, WAITING
 from jobs.ingestion.transforms import ACCEPTED, DUPLICATE, QUARANTINED
-from jobs.ledger.facts import standing
 from jobs.ledger.periods import Period
 from jobs.ledger.tenants import Tenant, chosen, tenants
 from jobs.runtime import delta_log
 from jobs.runtime.contract import Invocation, Planned, Written
-from jobs.runtime.house import House, Snapshot, visible
+from jobs.runtime.house import House, Snapshot, rows_told, side_by_side
 from jobs.runtime.logs import say
 from jobs.runtime.ops import Unit
 from jobs.stages import INGESTION, INVOICE_GENERATION
@@ -49,14 +48,18 @@ def write(house: House) -> Written:
     mine = {name: tenant for name, tenant in tenants().items() if name in house.run.tenants}
     found = _arrivals(house.snapshot, mine, house.run.parameters.get("replay"))
     totals = max((len(file.mapping.control_totals) for file in found if file.status == LANDED), default=0)
-    staged: dict[str, str] = {}
-    judged: list[_Judged] = []
-    for feed in FEEDS.values():
-        landed = [file for file in found if file.feed == feed.name and file.status == LANDED]
-        if landed:
-            judged.append(_judged(house, feed, landed, mine, totals))
-            staged[feed.table.name] = house.stage(judged[-1].verdicts.where(F.col("verdict") == ACCEPTED), feed.table.name)
-            say(f"{feed.name}: {len(landed)} files written")
+    of_feed = {
+        feed.name: [file for file in found if file.feed == feed.name and file.status == LANDED] for feed in FEEDS.values()
+    }
+
+    def landed(feed: FeedType) -> _Judged:
+        judged = _judged(house, feed, of_feed[feed.name], mine, totals)
+        house.stage(judged.verdicts.where(F.col("verdict") == ACCEPTED), feed.table.name)
+        say(f"{feed.name}: {len(judged.landed)} files written")
+        return judged
+
+    judged = side_by_side(landed, [feed for feed in FEEDS.values() if of_feed[feed.name]])
+    staged = {one.feed.table.name: house.place(one.feed.table.name) for one in judged}
     if USAGE.name in staged and (late := _frozen_months(house)) is not None:
         staged[WAITING.name] = house.stage(transforms.waiting(house.staged(USAGE.name), late), WAITING.name)
     counted: dict[str, dict[str, object]] = {file.landing_id: {} for file in found}
@@ -83,7 +86,7 @@ class _Judged:
 def _judged(house: House, feed: FeedType, landed: list[LandingFile], mine: dict[str, Tenant], totals: int) -> _Judged:
     """Every row of one feed's files with its verdict. Repetitions are found first, so that the rest is one pass."""
     rows = _canonical(house, feed, landed, mine, totals)
-    existing = standing(house.read_all_months(feed.table.name), house.read_all_months(LANDED_FILES.name))
+    existing = house.standing(feed.table.name)
     replaced = [file.replaces for file in landed if file.replaces]
     if replaced:
         existing = existing.where(~F.col("landing_id").isin(*replaced))
@@ -172,15 +175,8 @@ def _arrivals(snapshot: Snapshot, mine: dict[str, Tenant], replay: str | None) -
 
 def _delivered(snapshot: Snapshot) -> list[Delivered]:
     """The files of complete publications, read from Delta without Spark."""
-    seen = visible(LANDED_FILES, snapshot)
-    if seen.version is None:
-        return []
-    table = delta_log.open_table(LANDED_FILES.name)
-    assert table is not None
-    table.load_as_version(seen.version)
     told = [field.name for field in fields(Delivered)]
-    rows = table.to_pyarrow_table(columns=[*told, "publication_id"]).to_pylist()
-    return [Delivered(**{name: row[name] for name in told}) for row in rows if row["publication_id"] not in seen.hidden]
+    return [Delivered(**{name: row[name] for name in told}) for row in rows_told(LANDED_FILES, snapshot, told)]
 
 
 def _account_of(file: LandingFile, counted: dict[str, object], publication_id: str) -> tuple[object, ...]:

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from jobs.invoice_generation import numbering, transforms
 from jobs.invoice_generation.settings import settings
 from jobs.invoice_generation.tables import NUMBER_REGISTER
-from jobs.ledger.facts import current_accounts, standing
+from jobs.ledger.facts import current_accounts
 from jobs.ledger.periods import Period
 from jobs.ledger.taxes import TaxPolicy, tax_policies, tax_policy
 from jobs.ledger.tenants import Tenant, chosen, tenants
@@ -93,7 +93,7 @@ def write(house: House) -> Written:
     """Stage lines, taxes and headers of the month's documents."""
     policy = settings()
     issue_date = date.fromisoformat(house.run.parameters.get("issue_date") or str(policy.issue_date(house.run.month)))
-    accounts = current_accounts(standing(house.read("raw.accounts"), house.read("raw.landed_files")))
+    accounts = current_accounts(house.standing("raw.accounts"))
     selling = transforms.sellers(house.spark, list(_tenants(house).values()))
     # The tax point is the last day of the billed month, not the day the document is written.
     taxing = transforms.rates(house.spark, tax_policies(), _last_day(house.run.month))

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 
-def standing(rows: DataFrame, landed_files: DataFrame) -> DataFrame:
-    """Rows less those of landings that a replay has replaced. rows and landed_files: tables of raw."""
-    replaced = landed_files.where(F.col("replaces_landing_id").isNotNull()).select(
-        "tenant_id", F.col("replaces_landing_id").alias("landing_id")
-    )
-    return rows.join(F.broadcast(replaced), on=["tenant_id", "landing_id"], how="left_anti")
+def standing(rows: DataFrame, replaced: Iterable[tuple[str, str]]) -> DataFrame:
+    """Rows of a raw table less those of landings that a replay has replaced: tenant_id and landing_id of each."""
+    of_tenant: dict[str, list[str]] = {}
+    for tenant, landing in replaced:
+        of_tenant.setdefault(tenant, []).append(landing)
+    for tenant, landings in of_tenant.items():
+        rows = rows.where((F.col("tenant_id") != tenant) | ~F.col("landing_id").isin(landings))
+    return rows
 
 
 def current_accounts(accounts: DataFrame) -> DataFrame:

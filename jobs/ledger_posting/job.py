@@ -7,7 +7,7 @@ from functools import reduce
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.ledger.facts import current_accounts, standing
+from jobs.ledger.facts import current_accounts
 from jobs.ledger.periods import Period
 from jobs.ledger.tenants import Tenant, chosen
 from jobs.ledger_posting import events, transforms
@@ -152,7 +152,7 @@ def _transactions(house: House) -> DataFrame:
         first.append((name, None if accounts else tenant.legal_entities[0].id))
     owned = house.spark.createDataFrame(owners, "tenant_id string, bank_account string, owner string")
     alone = house.spark.createDataFrame(first, "tenant_id string, only_owner string")
-    lines = standing(house.read("raw.bank_transactions"), house.read("raw.landed_files"))
+    lines = house.standing_of_month("raw.bank_transactions")
     return (
         lines.join(F.broadcast(owned), on=["tenant_id", "bank_account"], how="left")
         .join(F.broadcast(alone), on="tenant_id", how="left")
@@ -168,9 +168,8 @@ def _receivables(house: House) -> DataFrame:
         first.append((name, tenant.legal_entities[0].id))
     entities = house.spark.createDataFrame(served, "tenant_id string, country string, serving string")
     otherwise = house.spark.createDataFrame(first, "tenant_id string, first_entity string")
-    landed = house.read("raw.landed_files")
-    accounts = current_accounts(standing(house.read("raw.accounts"), landed)).select("tenant_id", "account_id", "country")
-    items = standing(house.read("raw.open_items"), landed)
+    accounts = current_accounts(house.standing("raw.accounts")).select("tenant_id", "account_id", "country")
+    items = house.standing_of_month("raw.open_items")
     return (
         items.join(accounts, on=["tenant_id", "account_id"], how="left")
         .join(F.broadcast(entities), on=["tenant_id", "country"], how="left")

@@ -90,9 +90,9 @@ def write(house: House) -> Written:
         "overwrite"
     ).parquet(_seen(house))
     decided = transforms.decide(
-        _raw(house, "raw.payables"),
-        _raw(house, "raw.vendors"),
-        _raw(house, "raw.purchase_orders"),
+        house.standing("raw.payables"),
+        house.standing("raw.vendors"),
+        house.standing("raw.purchase_orders"),
         house.read_all_months(DECISIONS.name),
         transforms.houses(house.spark, mine),
         rules,
@@ -113,11 +113,12 @@ def audit(house: House) -> dict[str, DataFrame]:
     """decisions: the staged ones beside their reasons. conservation: what was received when they were written, beside all of them."""
     staged, reasons = house.staged(DECISIONS.name), house.staged(REASONS.name)
     seen = house.spark.read.parquet(_seen(house))
+    replaced = house.replaced({row["publication_id"] for row in seen.collect()})
 
     def then(name: str) -> DataFrame:
         return house.read_all_months(name).join(F.broadcast(seen), on="publication_id", how="left_semi")
 
-    payables = standing(then("raw.payables"), then("raw.landed_files"))
+    payables = standing(then("raw.payables"), replaced)
     every = then(DECISIONS.name).unionByName(staged)
     return {
         "decisions": transforms.with_reason_counts(staged, reasons),
@@ -128,7 +129,3 @@ def audit(house: House) -> dict[str, DataFrame]:
 def _seen(house: House) -> str:
     """Where the publications stand that were complete when this run wrote: files go on landing while it is judged."""
     return f"{house.place(DECISIONS.name)}__seen"
-
-
-def _raw(house: House, name: str) -> DataFrame:
-    return standing(house.read_all_months(name), house.read_all_months("raw.landed_files"))

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
-from jobs.ledger.facts import standing
 from jobs.ledger.periods import Period
 from jobs.ledger.tenants import Tenant, chosen, tenants
 from jobs.payment_planning import files, transforms
@@ -68,9 +67,7 @@ def write(house: House) -> Written:
     created = _moment(house) + timedelta(microseconds=1)
     owners, policies = _owners(house)
     paying = transforms.payers(house.spark, owners.values(), policies, _moment(house))
-    vendors = transforms.current_vendors(
-        standing(house.read("raw.vendors"), house.read("raw.landed_files")), house.run.month.last_day
-    )
+    vendors = transforms.current_vendors(house.standing("raw.vendors"), house.run.month.last_day)
     plan = transforms.planned(
         _accepted(house),
         house.read_all_months(PAYMENT_INSTRUCTIONS.name),

@@ -83,12 +83,14 @@ def rehearse(
 ) -> None:
     """Make a simulated world and bill it through Airflow, month after month; ends with the figures beside the truth."""
     from jobs.runtime import airflow_home, report
-    from jobs.runtime.session import shared
+    from jobs.runtime.session import shared, warm
     from jobs.simulation.rehearsal import rehearse as play
     from jobs.simulation.world import World
 
     before = _versions()
-    with shared():
+    with shared() as spark:
+        if not before:
+            warm(spark)
         well = play(World(scale=scale, seed=seed, months=months), config.home(), say, airflow_home.run_dag)
     report.write()
     tell(report.summary())

@@ -74,6 +74,7 @@ def _create(name: str, schema_json: str, partition_by: list[str], append_only: b
         configuration={
             "delta.appendOnly": str(append_only).lower(),
             "delta.enableDeletionVectors": "false",
+            "delta.checkpointInterval": "10",  # as Spark has it; delta-rs would let every reader go through a hundred commits
             "delta.logRetentionDuration": days,
             "delta.deletedFileRetentionDuration": days,
         },

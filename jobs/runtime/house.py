@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from jobs.ledger.facts import standing
 from jobs.ledger.periods import Period
 from jobs.runtime import delta_log, faults, ops, storage
 from jobs.runtime.environment import environment, warehouse
 from jobs.runtime.ops import Publication, Unit
 from jobs.runtime.tables import Table, catalog
+
+AT_ONCE = 2  # queries of one run; more of them wait for each other on a small machine and fill its memory
 
 
 @dataclass(frozen=True)
@@ -124,6 +129,18 @@ def visible_rows(spark: SparkSession, table: Table, seen: Visible, location: str
     return rows
 
 
+def rows_told(table: Table, snapshot: Snapshot, columns: Sequence[str]) -> list[dict[str, Any]]:
+    """The visible rows of a small issued table, read from Delta without Spark."""
+    seen = visible(table, snapshot)
+    if seen.version is None:
+        return []
+    found = delta_log.open_table(table.name)
+    assert found is not None
+    found.load_as_version(seen.version)
+    rows = found.to_pyarrow_table(columns=[*columns, "publication_id"]).to_pylist()
+    return [row for row in rows if row["publication_id"] not in seen.hidden]
+
+
 def _of_units(units: Iterable[tuple[str, str]]) -> Column:
     condition = F.lit(False)
     for tenant, period in units:
@@ -177,6 +194,25 @@ class House:
             F.col("tenant_id").isin(*self.run.tenants)
         )
 
+    def standing(self, name: str) -> DataFrame:
+        """A raw table, every month, without what replays have replaced."""
+        return standing(self.read_all_months(name), self.replaced())
+
+    def standing_of_month(self, name: str) -> DataFrame:
+        """A raw table, the month of the run, without what replays have replaced."""
+        return standing(self.read(name), self.replaced())
+
+    def replaced(self, seen: Collection[str] | None = None) -> list[tuple[str, str]]:
+        """Tenant and landing of what replays have replaced; few, so that no table has to be joined for them.
+
+        seen: the publications to look at, if not all.
+        """
+        files = rows_told(catalog()["raw.landed_files"], self.snapshot, ("tenant_id", "replaces_landing_id"))
+        mine = (row for row in files if row["tenant_id"] in self.run.tenants and row["replaces_landing_id"])
+        return sorted(
+            (r["tenant_id"], r["replaces_landing_id"]) for r in mine if seen is None or r["publication_id"] in seen
+        )
+
     def place(self, name: str) -> str:
         """Where this run stages candidates of a table."""
         return f"{warehouse()}/_staged/{self.run.run_id}/{self.run.attempt}/{name.replace('.', '/')}"
@@ -210,3 +246,13 @@ class House:
     def was_staged(self, name: str) -> bool:
         """Whether this run has candidates for a table."""
         return storage.exists(self.place(name))
+
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def side_by_side(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """Do the same for each item, two at a time: while one query is planned, in one thread, another computes. Source: decision 4."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return list(pool.map(work, items))

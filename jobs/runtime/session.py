@@ -6,11 +6,13 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from threading import Thread
 
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
-from jobs.runtime import spark_server
+from jobs.runtime import config, spark_server
 from jobs.runtime.environment import environment
 from jobs.runtime.errors import CallError, RunBroke
 from jobs.runtime.logs import say
@@ -29,6 +31,20 @@ def shared() -> Iterator[SparkSession]:
             yield spark
         finally:
             _shared.pop()
+
+
+def warm(spark: SparkSession) -> None:
+    """Let a fresh server load what the first stage would wait for, while this process makes other things ready."""
+    place = str(config.home() / "spark" / "warm")
+
+    def first_steps() -> None:
+        with suppress(Exception):  # whatever is wrong, the first stage says it better
+            spark.range(8).write.format("delta").mode("overwrite").save(place)
+            rows = spark.read.format("delta").option("versionAsOf", 0).load(place).withColumn("part", F.col("id") % 2)
+            summed = rows.groupBy("part").agg(F.sum("id").alias("id")).join(rows, on="part", how="left_anti")
+            summed.repartition("part").write.mode("overwrite").partitionBy("part").parquet(f"{place}_parquet")
+
+    Thread(target=first_steps, daemon=True).start()
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.ledger.facts import current_accounts, standing
+from jobs.ledger.facts import current_accounts
 from jobs.ledger.periods import Period
 from jobs.ledger.tenants import Tenant, chosen
 from jobs.runtime.contract import Invocation, Planned, Written
@@ -161,7 +161,7 @@ def _accounts(house: House, documents: DataFrame) -> DataFrame:
 
 
 def _raw(house: House, feed: str) -> DataFrame:
-    return standing(house.read_all_months(f"raw.{feed}"), house.read("raw.landed_files"))
+    return house.standing(f"raw.{feed}")
 
 
 def _states(house: House, day: date | None = None) -> DataFrame:
