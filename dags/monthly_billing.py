@@ -21,7 +21,7 @@ the cause is mended, **clear one task**: the `write` of the first stage that is 
 - *unpriced usage*, `amount is null`: a price is missing for a product, a region or a date. **Do:** land the price list,
   run `ingest`, clear `billing_aggregation.write` with downstream.
 - a unit *is frozen* in the log of `write`: the month was invoiced; issued documents never change. **Do:** nothing: late
-  usage stands in `billing.waiting` for an adjustment in the open month.
+  usage is billed as an adjustment by the open month, unless it is too old or too large; then `countinghouse status` says so.
 - `write` waits, then *no usage ... was published*: `ingest` has not published that month. **Do:** run `ingest` for the
   month, then clear `write` with downstream.
 - `publish` failed or its worker died half-way: readers still see the old state; nothing is half visible. **Do:** clear

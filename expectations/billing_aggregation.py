@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from great_expectations import ExpectationSuite
 
-from expectations.promises import no_rows, suite, unique
+from expectations.promises import Promise, no_rows, suite, unique
 
 # a discount and what is above a maximum are less than nothing by their nature; a price on the record, and models that look at
 # single records, may hold records taken back that outweigh the others in money and not in quantity
@@ -18,36 +18,7 @@ def charges() -> ExpectationSuite:
     return suite(
         "billing_aggregation.charges",
         [
-            unique(
-                "a charge stands once",
-                ("tenant_id", "period", "charge_id"),
-                "charge_id",
-                "A charge that stands twice is billed twice.",
-            ),
-            no_rows(
-                "every charge has a price in force",
-                "prices_in_force = 0",
-                "concat('product ', product_id, ' in ', coalesce(currency, 'no currency'))",
-                "An unpriced charge would be invoiced as nothing.",
-            ),
-            no_rows(
-                "no charge has two prices in force",
-                "prices_in_force > 1",
-                "concat('product ', product_id, ' in ', coalesce(currency, 'no currency'))",
-                "Which of two overlapping prices holds is not for a program to guess.",
-            ),
-            no_rows(
-                "every charge belongs to a known account",
-                "currency IS NULL",
-                "account_id",
-                "Without an account there is nobody to send the invoice to.",
-            ),
-            no_rows(
-                "every priced charge has an amount",
-                "prices_in_force = 1 AND currency IS NOT NULL AND amount IS NULL",
-                "charge_id",
-                "A charge without an amount would be invoiced as nothing.",
-            ),
+            *_billable(),
             no_rows(
                 "only usage has a quantity",
                 "(kind <> 'usage' AND usage_rows <> 0) OR (usage_rows = 0 AND quantity <> 0)",
@@ -71,8 +42,72 @@ def charges() -> ExpectationSuite:
     )
 
 
+def adjustments() -> ExpectationSuite:
+    """Over staged billing.adjustments: one row per charge of an earlier month that has changed."""
+    return suite(
+        "billing_aggregation.adjustments",
+        [
+            *_billable(),
+            no_rows(
+                "only an earlier month is adjusted",
+                "coalesce(adjusts_period >= period, true)",
+                "charge_id",
+                "The month itself is not issued yet; its charges are simply made anew.",
+            ),
+            no_rows(
+                "only usage has a quantity",
+                "kind <> 'usage' AND (usage_rows <> 0 OR quantity <> 0)",
+                "charge_id",
+                "A fee, a discount or a true-up with a quantity would count usage twice.",
+            ),
+            no_rows(
+                "an adjustment moves something",
+                "quantity = 0 AND usage_rows = 0 AND amount = 0",
+                "charge_id",
+                "A line of nothing on an invoice asks a question that nobody can answer.",
+            ),
+        ],
+    )
+
+
+def _billable() -> list[Promise]:
+    """What holds for whatever is billed."""
+    return [
+        unique(
+            "a charge stands once",
+            ("tenant_id", "period", "charge_id"),
+            "charge_id",
+            "A charge that stands twice is billed twice.",
+        ),
+        no_rows(
+            "every charge has a price in force",
+            "prices_in_force = 0",
+            "concat('product ', product_id, ' in ', coalesce(currency, 'no currency'))",
+            "An unpriced charge would be invoiced as nothing.",
+        ),
+        no_rows(
+            "no charge has two prices in force",
+            "prices_in_force > 1",
+            "concat('product ', product_id, ' in ', coalesce(currency, 'no currency'))",
+            "Which of two overlapping prices holds is not for a program to guess.",
+        ),
+        no_rows(
+            "every charge belongs to a known account",
+            "currency IS NULL",
+            "account_id",
+            "Without an account there is nobody to send the invoice to.",
+        ),
+        no_rows(
+            "every priced charge has an amount",
+            "prices_in_force = 1 AND currency IS NOT NULL AND amount IS NULL",
+            "charge_id",
+            "A charge without an amount would be invoiced as nothing.",
+        ),
+    ]
+
+
 def conservation() -> ExpectationSuite:
-    """Over accepted beside charged usage: one row per tenant and product."""
+    """Over accepted beside charged usage: one row per tenant and product, and per product and month that is adjusted."""
     return suite(
         "billing_aggregation.conservation",
         [

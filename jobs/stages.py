@@ -23,6 +23,7 @@ class Stage:
     )
     lanes: tuple[str, ...] = ("main",)  # parts that are run, judged and published one without the other
     in_turn: bool = False  # its runs go on from each other, so two of one tenant never publish side by side
+    looks_back: bool = False  # it reads what it has left itself, of months that are frozen: two may run side by side
 
 
 INGESTION = Stage(
@@ -38,13 +39,17 @@ INGESTION = Stage(
 )  # fmt: skip
 BILLING_AGGREGATION = Stage(
     name="billing_aggregation",
-    inputs=("raw.landed_files", "raw.accounts", "raw.prices", "raw.usage"),
-    outputs=("billing.charges",),
-    gates=("charges", "conservation"),
-)
+    inputs=(
+        "raw.landed_files", "raw.accounts", "raw.prices", "raw.usage", "billing.waiting", "billing.charges", "billing.adjustments",
+        "billing.late_usage",
+    ),
+    outputs=("billing.charges", "billing.adjustments", "billing.late_usage"),
+    gates=("charges", "adjustments", "conservation"),
+    looks_back=True,
+)  # fmt: skip
 INVOICE_GENERATION = Stage(
     name="invoice_generation",
-    inputs=("raw.landed_files", "raw.accounts", "billing.charges"),
+    inputs=("raw.landed_files", "raw.accounts", "billing.charges", "billing.adjustments"),
     outputs=("invoicing.invoices", "invoicing.invoice_lines", "invoicing.invoice_taxes", "invoicing.number_register"),
     gates=("invoices", "lines"),
 )

@@ -12,13 +12,14 @@ import yaml
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T
 
-from jobs.billing_aggregation.tables import CHARGES
+from jobs.billing_aggregation.tables import ADJUSTMENTS, CHARGES
 from jobs.ingestion import transforms
 from jobs.ingestion.feeds import FEEDS
 from jobs.ingestion.settings import Settings as IngestionSettings
 from jobs.ingestion.tables import ACCOUNTS, LANDED_FILES, PRICES, USAGE
 from jobs.invoice_generation.settings import RoundingPolicy, Settings
 from jobs.invoice_generation.tables import INVOICES
+from jobs.invoice_generation.transforms import billed as all_that_is_billed
 from jobs.ledger.periods import Period
 from jobs.ledger.tenants import LegalEntity, Tenant
 from jobs.ledger.tenants import Mapping as FeedMapping
@@ -157,6 +158,11 @@ def accounts(spark: SparkSession, *rows: Row) -> DataFrame:
 def charges(spark: SparkSession, *rows: Row) -> DataFrame:
     """billing.charges."""
     return table_of(spark, CHARGES, rows)
+
+
+def billed(spark: SparkSession, *rows: Row) -> DataFrame:
+    """What documents are made from: billing.charges, and no adjustments."""
+    return all_that_is_billed(charges(spark, *rows), table_of(spark, ADJUSTMENTS, []))
 
 
 def invoices(spark: SparkSession, *rows: Row) -> DataFrame:

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from typing import Annotated
+
 from pydantic import Field
 
 from jobs.runtime import config
 
 
+class Adjusting(config.Strict):
+    """How far what comes late is billed without being asked."""
+
+    months: int = Field(ge=0, le=120)
+    largest: dict[Annotated[str, Field(pattern="^[A-Z]{3}$")], Annotated[Decimal, Field(ge=0)]]
+
+
 class Settings(config.Strict):
-    """When a month is billed."""
+    """When a month is billed, and what becomes of usage that comes later."""
 
     grace_hours: int = Field(ge=0, le=744)
+    late_usage: Adjusting
 
 
 def settings() -> Settings:

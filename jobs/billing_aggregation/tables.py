@@ -7,28 +7,64 @@ from pyspark.sql import types as T
 from jobs.ledger.columns import COUNT, CURRENCY, PERIOD, PUBLICATION, QUANTITY, RATED, TENANT, optional
 from jobs.runtime.tables import Table
 
+OF_CHARGE = (
+    optional("kind", T.StringType()),  # usage | flat | fee | discount | maximum | minimum; only usage has a quantity
+    optional("account_id", T.StringType()),
+    optional("product_id", T.StringType()),
+    optional("price_id", T.StringType()),  # null when the price stands on the record
+    optional("model", T.StringType()),  # as the price list calls it (docs/pricing.md), or price_on_record
+    optional("region", T.StringType()),
+    optional("unit", T.StringType()),
+    optional("currency", CURRENCY),
+    optional("quantity", QUANTITY),
+    optional("amount", RATED),  # null when no price is in force; the suite refuses it
+    optional("usage_rows", COUNT),
+    optional("prices_in_force", T.IntegerType()),  # 1 or the charge is refused: 0 missing, 2 overlapping
+)
+
 CHARGES = Table(  # one row per tenant, period and charge_id (kind, account, product, price, region, unit, currency)
     "billing.charges",
+    T.StructType([TENANT, PERIOD, optional("charge_id", T.StringType()), *OF_CHARGE, PUBLICATION]),
+    kind="derived",
+    order=("account_id", "product_id"),
+)
+
+ADJUSTMENTS = (
+    Table(  # one row per tenant, period, adjusts_period and charge_id: the new charge less all that was billed for it
+        "billing.adjustments",
+        T.StructType(
+            [
+                TENANT,
+                PERIOD,  # the open month that bills it
+                optional("charge_id", T.StringType()),
+                optional("adjusts_period", T.DateType()),  # first day of the invoiced month it belongs to
+                *OF_CHARGE,
+                PUBLICATION,
+            ]
+        ),
+        kind="derived",
+        order=("account_id", "product_id"),
+    )
+)
+
+LATE_USAGE = Table(  # one row per usage record that came after its month was invoiced, and what an open month has made of it
+    "billing.late_usage",
     T.StructType(
         [
             TENANT,
-            PERIOD,
-            optional("charge_id", T.StringType()),
-            optional("kind", T.StringType()),  # usage | flat | fee | discount | maximum | minimum; only usage has a quantity
+            PERIOD,  # the open month
+            optional("adjusts_period", T.DateType()),
+            optional("record_id", T.StringType()),
+            optional("revision", T.IntegerType()),
             optional("account_id", T.StringType()),
             optional("product_id", T.StringType()),
-            optional("price_id", T.StringType()),  # null when the price stands on the record
-            optional("model", T.StringType()),  # as the price list calls it (docs/pricing.md), or price_on_record
-            optional("region", T.StringType()),
-            optional("unit", T.StringType()),
-            optional("currency", CURRENCY),
             optional("quantity", QUANTITY),
-            optional("amount", RATED),  # null when no price is in force; the suite refuses it
-            optional("usage_rows", COUNT),
-            optional("prices_in_force", T.IntegerType()),  # 1 or the charge is refused: 0 missing, 2 overlapping
+            optional("outcome", T.StringType()),  # adjusted, or why it waits
+            optional("landing_id", T.StringType()),
+            optional("row_number", T.LongType()),
             PUBLICATION,
         ]
     ),
     kind="derived",
-    order=("account_id", "product_id"),
+    order=("account_id",),
 )

@@ -242,22 +242,6 @@ def _with_price(summed: DataFrame, prices: DataFrame, asked: frozenset[str]) -> 
     )  # fmt: skip
 
 
-def re_rated(rated: DataFrame, billed: DataFrame) -> DataFrame:
-    """What is still to bill where charges were rated again: the new less what was billed already, which may be less than nothing.
-
-    rated, billed: CHARGES of the same months, the new ones and the sum of all that was billed before.
-    Returns tenant_id, period, NATURAL, quantity and amount of every charge that changed; amount is null where one of them is.
-    """
-    key = ["tenant_id", "period", *NATURAL]
-    less = billed.select(*key, (-F.col("quantity")).alias("quantity"), (-F.col("amount")).alias("amount"))
-    both = rated.select(*key, "quantity", "amount").unionByName(less)
-    known = F.count(F.lit(1)) == F.count("amount")
-    summed = both.groupBy(*key).agg(
-        F.sum("quantity").cast(QUANTITY).alias("quantity"), F.when(known, F.sum("amount").cast(RATED)).alias("amount")
-    )
-    return summed.where((F.col("quantity") != 0) | F.col("amount").isNull() | (F.col("amount") != 0))
-
-
 def conservation(usage: DataFrame, charged: DataFrame) -> DataFrame:
     """Accepted usage beside charged usage, per tenant and product, in one pass over each.
 

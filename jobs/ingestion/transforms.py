@@ -304,7 +304,7 @@ def read_counts(rows: DataFrame, totals: int) -> DataFrame:
 def waiting(accepted: DataFrame, frozen: DataFrame) -> DataFrame:
     """Accepted usage of months that were already invoiced. frozen: tenant_id, period."""
     late = accepted.join(F.broadcast(frozen), on=["tenant_id", "period"], how="left_semi")
-    reason = F.lit("came after its month was invoiced; a later run of an open month will adjust it")
+    reason = F.lit("came after its month was invoiced; the next run of an open month adjusts it")
     return late.select(
         "tenant_id", "period", "record_id", "revision", "account_id", "product_id", "quantity", reason.alias("reason"),
         "landing_id", "row_number",

@@ -97,7 +97,7 @@ def write(house: House) -> Written:
     selling = transforms.sellers(house.spark, list(_tenants(house).values()))
     # The tax point is the last day of the billed month, not the day the document is written.
     taxing = transforms.rates(house.spark, tax_policies(), _last_day(house.run.month))
-    lines = transforms.lines(house.read("billing.charges"), accounts, selling, taxing, policy.rounding).persist()
+    lines = transforms.lines(_billed(house), accounts, selling, taxing, policy.rounding).persist()
     taxes = transforms.taxes(lines, policy.rounding)
     staged = {
         "invoicing.invoice_lines": house.stage(lines, "invoicing.invoice_lines"),
@@ -126,8 +126,12 @@ def audit(house: House) -> dict[str, DataFrame]:
         "invoices": transforms.invoices_account(
             house.staged("invoicing.invoices"), lines, house.staged("invoicing.invoice_taxes")
         ),
-        "lines": transforms.lines_account(lines, house.read("billing.charges")),
+        "lines": transforms.lines_account(lines, _billed(house)),
     }
+
+
+def _billed(house: House) -> DataFrame:
+    return transforms.billed(house.read("billing.charges"), house.read("billing.adjustments"))
 
 
 def before_publish(

@@ -46,6 +46,9 @@ INVOICE_LINES = Table(  # one row per tenant, invoice_id and line_no
             optional("invoice_id", T.StringType()),
             optional("line_no", T.IntegerType()),
             optional("charge_id", T.StringType()),
+            optional(
+                "service_period", T.DateType()
+            ),  # first day of the month it belongs to; an earlier one for an adjustment
             optional("product_id", T.StringType()),
             optional("region", T.StringType()),
             optional("unit", T.StringType()),

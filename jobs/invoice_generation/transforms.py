@@ -53,12 +53,18 @@ def rates(spark: SparkSession, policies: dict[str, TaxPolicy], day: date) -> Dat
     return spark.createDataFrame(rows, columns)
 
 
+def billed(charges: DataFrame, adjustments: DataFrame) -> DataFrame:
+    """All that the documents of a month bill: billing.charges and billing.adjustments, with service_period, the month each belongs to."""
+    added = adjustments.withColumnsRenamed({"adjusts_period": "service_period"})
+    return charges.withColumn("service_period", F.col("period")).unionByName(added)
+
+
 def lines(
     charges: DataFrame, accounts: DataFrame, selling: DataFrame, taxing: DataFrame, policy: RoundingPolicy
 ) -> DataFrame:
     """Lines of all documents of a month, each with its document's key.
 
-    charges: billing.charges. accounts: one row per account. selling, taxing: as sellers() and rates() return them.
+    charges: as billed() returns them. accounts: one row per account. selling, taxing: as sellers() and rates() return them.
     Returns INVOICE_LINES without publication_id, with legal_entity_id, account_id, customer_country, customer_region,
     document_type and payment_terms_days beside. A document is a legal entity, an account, a currency and a month; it is a
     credit note when its lines add up to less than nothing. A line without a tax line keeps a null rate for the suite to
@@ -198,7 +204,7 @@ def invoices_account(staged_invoices: DataFrame, staged_lines: DataFrame, staged
 
 
 def lines_account(staged_lines: DataFrame, charges: DataFrame) -> DataFrame:
-    """Every charge beside the lines it is on: tenant_id, charge_id, charged_amount, lined_amount, times."""
+    """Every charge and adjustment beside the lines it is on: tenant_id, charge_id, charged_amount, lined_amount, times."""
     on_lines = staged_lines.groupBy("tenant_id", "charge_id").agg(
         F.sum("rated_amount").alias("lined_amount"), F.count(F.lit(1)).alias("times")
     )

@@ -262,6 +262,9 @@ def _line(lines: Tree, line: dict[str, Any], currency: str, most_rows: int, text
         )
     if len(charge["usage"]) > most_rows:
         part.add(f"{CUT} {len(charge['usage']) - most_rows} more rows; see --rows")
+    if charge["adjusts"]:
+        part.add(f"adjusts {charge['adjusts']}: rated again with {len(charge['usage'])} late records, less what was billed")
+        return
     part.add(
         f"{len(charge['usage'])} rows add up to {text(charge['usage_quantity'])}: "
         + ("as charged" if not charge["problem"] else "NOT WHAT WAS CHARGED")

@@ -91,9 +91,14 @@ IDENTITIES: tuple[Identity, ...] = (
         """,
     ),
     Identity(
-        "every charge stands on one invoice line, at its amount", ("billing.charges", "invoicing.invoice_lines"), "charges",
+        "every charge and adjustment stands on one invoice line, at its amount",
+        ("billing.charges", "billing.adjustments", "invoicing.invoice_lines"), "charges",
         """
-        WITH billed AS (SELECT tenant_id, period, charge_id, amount FROM billing.charges SEMI JOIN issued USING (tenant_id, period) WHERE {month}),
+        WITH billed AS (
+            SELECT tenant_id, period, charge_id, amount FROM billing.charges SEMI JOIN issued USING (tenant_id, period) WHERE {month}
+            UNION ALL
+            SELECT tenant_id, period, charge_id, amount FROM billing.adjustments SEMI JOIN issued USING (tenant_id, period) WHERE {month}
+        ),
         lined AS (
             SELECT tenant_id, period, charge_id, sum(rated_amount) AS amount, count(*) AS times
             FROM invoicing.invoice_lines WHERE {month} GROUP BY ALL

@@ -41,11 +41,13 @@ class Comparison:
     quarantined: tuple[int, int]
     duplicates: tuple[int, int]
     amounts: Mapping[str, tuple[Decimal, Decimal]]
+    adjusted: Mapping[str, tuple[Decimal, Decimal]]  # billed in this month for earlier ones
 
     @property
     def amounts_equal(self) -> bool:
         """Whether every currency is equal to the last digit."""
-        return all(computed == true for computed, true in self.amounts.values())
+        pairs = (*self.amounts.values(), *self.adjusted.values())
+        return all(computed == true for computed, true in pairs)
 
     @property
     def equal(self) -> bool:
@@ -73,6 +75,7 @@ class Facts:
     reasons: tuple[Row, ...]  # feed, reason, rows
     quarantined: int
     waiting: int
+    adjusted: tuple[Row, ...]  # currency, lines, rows, amount, before rounding, of what was billed later than its month
     gates: tuple[Row, ...]  # stage, passed, failed, warned
     failed: tuple[Row, ...]
     balance: tuple[Row, ...]  # currency, accounts with debit, credit, balance
@@ -88,14 +91,18 @@ def facts() -> Facts:
     home = config.home()
     with Books() as books:
         books.open(
-            "raw.accounts", "raw.landed_files", "raw.quarantine", "billing.charges", "billing.waiting", "invoicing.invoices",
-            "ledger.trial_balance",
+            "raw.accounts", "raw.landed_files", "raw.quarantine", "billing.charges", "billing.adjustments", "billing.waiting",
+            "billing.late_usage", "invoicing.invoices", "ledger.trial_balance",
         )  # fmt: skip
         counts = books.one(
             "SELECT (SELECT count(DISTINCT (tenant_id, account_id)) FROM raw.accounts) AS accounts, "
             "(SELECT count(*) FROM billing.charges) AS charges, (SELECT count(*) FROM raw.quarantine) AS quarantined, "
-            "(SELECT count(*) FROM billing.waiting) AS waiting, "
+            f"(SELECT coalesce(sum(rows), 0)::bigint FROM ({status.WAITING})) AS waiting, "
             "(SELECT count(*) FROM raw.landed_files WHERE status <> 'landed') AS refused"
+        )
+        adjusted = books.rows(
+            "SELECT currency, count(*) AS lines, sum(usage_rows)::bigint AS rows, sum(amount) AS amount FROM billing.adjustments "
+            "GROUP BY 1 ORDER BY 1"
         )
         documents = books.rows("SELECT document_type, count(*) AS n FROM invoicing.invoices GROUP BY 1 ORDER BY 1 DESC")
         totals = books.rows(
@@ -131,7 +138,7 @@ def facts() -> Facts:
         tenants=len({unit.tenant_id for unit in units} | {row["tenant"] for row in intake}),
         accounts=counts["accounts"], charges=counts["charges"], documents={row["document_type"]: row["n"] for row in documents},
         totals=tuple(totals), countries=tuple(countries), intake=tuple(intake), refused_files=counts["refused"], reasons=tuple(reasons),
-        quarantined=counts["quarantined"], waiting=counts["waiting"], gates=tuple(_gates(verdicts)),
+        quarantined=counts["quarantined"], waiting=counts["waiting"], adjusted=tuple(adjusted), gates=tuple(_gates(verdicts)),
         failed=tuple(row for row in verdicts if not row["success"]), balance=tuple(balance), unbalanced=unbalanced,
         seconds=tuple(_seconds()), standings=tuple(units), compared=tuple(compared),
         money=figures(home),
@@ -173,10 +180,13 @@ def _compare(books: Books, path: Path) -> list[Comparison]:
     if not path.exists():
         return []
     truth = json.loads(path.read_text(encoding="utf-8"))
-    books.open("billing.charges", "raw.landed_files")
-    charged = books.rows(
-        "SELECT tenant_id, strftime(period, '%Y-%m') AS period, currency, count(*) AS charges, sum(amount) AS amount "
-        "FROM billing.charges GROUP BY 1, 2, 3"
+    books.open("billing.charges", "billing.adjustments", "raw.landed_files")
+    charged, adjusted = (
+        books.rows(
+            "SELECT tenant_id, strftime(period, '%Y-%m') AS period, currency, count(*) AS charges, sum(amount) AS amount "
+            f"FROM {table} GROUP BY 1, 2, 3"
+        )
+        for table in ("billing.charges", "billing.adjustments")
     )
     files = {
         (row["tenant_id"], row["file_name"]): row
@@ -190,8 +200,7 @@ def _compare(books: Books, path: Path) -> list[Comparison]:
             landed = [files[tenant, name] for name in usage["files"] if (tenant, name) in files]
             if not mine and not landed:
                 continue  # not delivered yet
-            amounts = {row["currency"]: row["amount"] for row in mine}
-            true = {currency: Decimal(part["amount"]) for currency, part in month["bill"].items()}
+            later = [row for row in adjusted if (row["tenant_id"], row["period"]) == (tenant, period)]
             found.append(
                 Comparison(
                     tenant,
@@ -200,10 +209,18 @@ def _compare(books: Books, path: Path) -> list[Comparison]:
                     (sum(row["rows_accepted"] for row in landed), usage["accepted"]),
                     (sum(row["rows_quarantined"] for row in landed), usage["quarantined"]),
                     (sum(row["rows_duplicate"] for row in landed), usage["duplicates"]),
-                    {c: (amounts.get(c) or Decimal(0), true.get(c, Decimal(0))) for c in sorted({*amounts, *true})},
+                    _amounts(mine, month["bill"]),
+                    _amounts(later, month["adjusted"] if mine else {}),
                 )  # fmt: skip
             )
     return found
+
+
+def _amounts(rows: Sequence[Row], true: Mapping[str, Row]) -> dict[str, tuple[Decimal, Decimal]]:
+    """By currency: what was computed beside what is true."""
+    computed = {row["currency"]: row["amount"] for row in rows}
+    truth = {currency: Decimal(part["amount"]) for currency, part in true.items()}
+    return {c: (computed.get(c) or Decimal(0), truth.get(c, Decimal(0))) for c in sorted({*computed, *truth})}
 
 
 def write() -> Path:
@@ -248,6 +265,11 @@ def summary() -> str:
     ]
     if len(told.reasons) > 6:
         lines.append(f"  and {len(told.reasons) - 6} more reasons")
+    if told.adjusted:
+        amounts = ", ".join(f"{row['currency']} {shown.money(row['amount'], row['currency'])}" for row in told.adjusted)
+        lines.append(
+            f"Adjusted: {_sum(told.adjusted, 'rows'):,} usage rows came late, on {_sum(told.adjusted, 'lines'):,} lines of later months: {amounts}"
+        )
     if told.waiting:
         lines.append(f"Waiting: {told.waiting:,} usage rows came after their month was invoiced")
     state = (

@@ -48,8 +48,11 @@ SELECT tenant_id, feed, file_name, status, reason, bytes FROM raw.landed_files W
 ORDER BY tenant_id, feed, file_name
 """
 WAITING = """
-SELECT tenant_id, strftime(period, '%Y-%m') AS period, count(*) AS rows, sum(quantity) AS quantity, min(reason) AS reason
-FROM billing.waiting GROUP BY ALL ORDER BY 1, 2
+WITH told AS (SELECT tenant_id, landing_id, row_number, max_by(outcome, period) AS outcome FROM billing.late_usage GROUP BY ALL)
+SELECT w.tenant_id, strftime(w.period, '%Y-%m') AS period, count(*) AS rows, sum(w.quantity) AS quantity,
+       min(coalesce(t.outcome, w.reason)) AS reason
+FROM billing.waiting w LEFT JOIN told t USING (tenant_id, landing_id, row_number)
+WHERE t.outcome IS DISTINCT FROM 'adjusted' GROUP BY ALL ORDER BY 1, 2
 """
 
 
@@ -174,7 +177,7 @@ def tell(tenant: str | None = None) -> str:
     """The state of the house in one text, for all tenants or one."""
     known_tenant(tenant)
     with Books(tenant) as books:
-        books.open("raw.quarantine", "raw.landed_files", "billing.waiting")
+        books.open("raw.quarantine", "raw.landed_files", "billing.waiting", "billing.late_usage")
         quarantined, refused, waiting = books.rows(QUARANTINED), books.rows(REFUSED), books.rows(WAITING)
     units = standings(tenant)
     failed = [row for row in latest_verdicts(tenant) if not row["success"]]
@@ -296,7 +299,7 @@ def _waits(
         told.append(f"{name}: {files} files were refused. Ask for them again, or take them out of landing.")
     for row in waiting:
         told.append(
-            f"{row['tenant_id']}: {row['rows']:,} usage rows of {row['period']} came after its invoices. They wait for an adjustment."
+            f"{row['tenant_id']}: {row['rows']:,} usage rows of {row['period']} came after its invoices: {row['reason']}."
         )
     for name in empty_files(tenant):
         told.append(f"{name}: was landed with no rows at all. Look at the file and its mapping.")

@@ -132,8 +132,9 @@ def _chain(books: Books, header: Row) -> Chain:
     publications = ops.all_publications()
     issued = _by_id(publications, header["publication_id"])
     charged = _input(publications, issued, "billing.charges", Unit(BILLING_AGGREGATION.name, tenant, month))
-    version = next((t.version for t in charged.tables if t.name == "billing.charges"), None) if charged else None
-    books.open_as("billing.charges", "billing.charges", version)
+    for name in ("billing.charges", "billing.adjustments", "billing.late_usage"):
+        version = next((t.version for t in charged.tables if t.name == name), None) if charged else None
+        books.open_as(name, name, version)
     mine = f"period = DATE '{period}' AND invoice_id = {literal(invoice_id)}"
     lines = books.rows(f"SELECT * FROM invoicing.invoice_lines WHERE {mine} ORDER BY line_no")
     taxes = books.rows(f"SELECT * FROM invoicing.invoice_taxes WHERE {mine} ORDER BY tax_category, tax_rate")
@@ -141,7 +142,7 @@ def _chain(books: Books, header: Row) -> Chain:
     posted = f"document_id = {literal(invoice_id)}"
     journal = books.rows(f"SELECT * FROM ledger.journal_lines WHERE {posted} ORDER BY posting_date, entry_id, line_no")
     items = books.rows(f"SELECT * FROM ledger.open_items WHERE {posted} ORDER BY period DESC LIMIT 1")
-    charges = _charges(books, header, publications, charged)
+    charges = _charges(books, header, publications, charged) | _adjustments(books, header)
     files = _files(books, [row for charge in charges.values() for row in (*charge["usage"], *charge["price"])])
     for line in lines:
         line["charge"] = charges.get(line["charge_id"])
@@ -150,7 +151,8 @@ def _chain(books: Books, header: Row) -> Chain:
         problems.append("the number register does not know this invoice")
     steps = {
         "invoicing.invoices": {header["publication_id"]},
-        "billing.charges": {charge["publication_id"] for charge in charges.values()},
+        "billing.charges": {charge["publication_id"] for charge in charges.values() if not charge["adjusts"]},
+        "billing.adjustments": {charge["publication_id"] for charge in charges.values() if charge["adjusts"]},
         "raw.usage": {row["publication_id"] for charge in charges.values() for row in charge["usage"]},
         "raw.prices": {row["publication_id"] for charge in charges.values() for row in charge["price"]},
         "ledger.journal_lines": {row["publication_id"] for row in journal},
@@ -198,7 +200,8 @@ def _charges(books: Books, header: Row, publications: Sequence[Publication], cha
         },
     )
     charges: dict[str, Row] = {
-        row["charge_id"]: row | {"usage": [], "price": []} for row in books.rows("SELECT * FROM charged ORDER BY charge_id")
+        row["charge_id"]: row | {"usage": [], "price": [], "adjusts": None}
+        for row in books.rows("SELECT * FROM charged ORDER BY charge_id")
     }
     for row in books.rows(MATCHED):
         charges[row.pop("charge_id")]["usage"].append(row)
@@ -219,6 +222,30 @@ def _charges(books: Books, header: Row, publications: Sequence[Publication], cha
                 f"{len(charge['usage'])} usage rows with {found:f} were found"
             )
     return charges
+
+
+def _adjustments(books: Books, header: Row) -> dict[str, Row]:
+    """The adjustments on the invoice, by id, each with the late records of its account, product and month."""
+    mine = {"period": header["period"], "invoice": header["invoice_id"]}
+    found = books.rows(
+        "SELECT a.* FROM billing.adjustments a SEMI JOIN (SELECT charge_id FROM invoicing.invoice_lines WHERE period = $period "
+        "AND invoice_id = $invoice) USING (charge_id) WHERE a.period = $period ORDER BY charge_id",
+        mine,
+    )
+    late = books.rows(
+        "SELECT u.record_id, u.revision, u.usage_start, u.quantity, u.unit_price, u.landing_id, u.row_number, u.publication_id, "
+        "u.product_id, l.adjusts_period FROM billing.late_usage l JOIN raw.usage u "
+        "ON u.period = l.adjusts_period AND u.landing_id = l.landing_id AND u.row_number = l.row_number "
+        "WHERE l.period = $period AND l.account_id = $account AND l.outcome = 'adjusted' ORDER BY u.usage_start, u.record_id",
+        {"period": header["period"], "account": header["account_id"]},
+    )
+    return {
+        row["charge_id"]: row | {
+            "usage": [one for one in late if all(one[key] == row[key] for key in ("product_id", "adjusts_period"))],
+            "price": [], "adjusts": f"{row['adjusts_period']:%Y-%m}", "problem": None,
+        }
+        for row in found
+    }  # fmt: skip
 
 
 def _files(books: Books, rows: Sequence[Row]) -> list[Row]:

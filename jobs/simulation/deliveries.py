@@ -50,6 +50,7 @@ def deliver(
             "payables": _good(tenant, "payables", months[-1], payables.payables, folder),
         },
         bill=bill,
+        adjusted=bill_of(usage.late, prices, connection),
         usage_rows=sum(part.usage_rows for part in bill.values()),
         charges=sum(part.charges for part in bill.values()),
         late_rows=0,

@@ -56,7 +56,7 @@ class FeedTruth:
 
 @dataclass(frozen=True)
 class CurrencyTruth:
-    """What one currency of a month's bill comes to, late rows left out."""
+    """What one currency of a month's bill comes to; late rows are left out, or are all there is in it."""
 
     usage_rows: int  # in effect: new rows that nothing replaced or took back, and revisions
     charges: int  # by account, product, listed price, region, unit and currency
@@ -93,6 +93,7 @@ class MonthTruth:
 
     delivered: dict[str, FeedTruth]
     bill: dict[str, CurrencyTruth]
+    adjusted: dict[str, CurrencyTruth]  # what the late rows of the month before add, billed in this one
     usage_rows: int  # billed, over all currencies
     charges: int
     late_rows: int  # of this month, in the next one's delivery

@@ -72,11 +72,12 @@ class Draft:
 
 @dataclass(frozen=True)
 class UsageDelivery:
-    """One month's usage files, what is in them, and the rows that are to be billed for the month."""
+    """One month's usage files, what is in them, and the rows that are to be billed: for the month, and for the one before, late."""
 
     files: tuple[pa.Table, ...]
     kinds: dict[str, int]
     in_effect: pa.Table
+    late: pa.Table
 
 
 def usage_delivery(
@@ -96,7 +97,8 @@ def usage_delivery(
     return UsageDelivery(
         files=tuple(table.slice(begin, end - begin) for begin, end in pairwise(bounds)),
         kinds={kind.label: counted[kind] for kind in Kind},
-        in_effect=drafts.billable(everything),
+        in_effect=drafts.billable(everything, (Kind.NEW, Kind.REVISED)),
+        late=drafts.billable(everything, (Kind.LATE,)),
     )
 
 
@@ -200,14 +202,14 @@ class _Drafts:
             }
         )
 
-    def billable(self, everything: Draft) -> pa.Table:
-        """The rows a bill of the month is made of, with the account's currency and the day in the billing zone.
+    def billable(self, everything: Draft, kinds: tuple[Kind, ...]) -> pa.Table:
+        """The rows of some kinds that a bill is made of, with the account's currency and the day in the billing zone.
 
         A record that was replaced or taken back counts no more; its revision counts in its place.
         """
         replacing = np.isin(everything.kind, (Kind.REVISED, Kind.WITHDRAWN))
         replaced = np.isin(everything.record, everything.record[replacing])
-        counts = ((everything.kind == Kind.NEW) & ~replaced) | (everything.kind == Kind.REVISED)
+        counts = np.isin(everything.kind, kinds) & ((everything.kind != Kind.NEW) | ~replaced)
         draft = everything.take(np.flatnonzero(counts))
         days = local_seconds(draft.start, self.tenant.timezone) // DAY
         named = self.table(draft).select(["account_id", "product_id", "region", "unit", "quantity", "unit_price"])

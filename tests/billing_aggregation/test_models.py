@@ -15,7 +15,7 @@ from jobs.billing_aggregation import models, transforms
 from jobs.billing_aggregation.allocation import allocated
 from jobs.billing_aggregation.proration import proration
 from jobs.ledger.columns import RATED
-from tests.builders import ALPHA, JULY, accounts, charged, charges, collected, customer, frame, priced, prices, usage, used
+from tests.builders import ALPHA, JULY, accounts, collected, customer, frame, priced, prices, usage, used
 
 SHOWN = ("kind", "account_id", "region", "quantity", "amount")
 TIERS = [
@@ -277,19 +277,6 @@ def test_a_price_list_tells_what_it_asks_for(spark):
     listed = prices(spark, *(row | {"tenant_id": case} for case, told in CASES.items() for row in told[1]))
     assert {row["asked"] for row in models.asked(listed).collect()} == models.EVERYTHING
     assert models.asked(prices(spark, priced(), priced(model="price_on_record"))).collect() == []
-
-
-def test_re_rating_bills_the_difference(spark):
-    new = [
-        charged("80", quantity="16"),
-        charged("5", charge_id="c-2", region=None),
-        charged("7", charge_id="c-4", unit="TB"),
-    ]
-    old = [charged("150", quantity="15"), charged("7", charge_id="c-4", unit="TB"), charged("3", charge_id="c-3", kind="minimum", quantity="0")]  # fmt: skip
-    left = transforms.re_rated(charges(spark, *new), charges(spark, *old))
-    assert collected(left, "kind", "region", "quantity", "amount") == [
-        ("minimum", "eu", "0", "-3"), ("usage", "eu", "1", "-70"), ("usage", None, "1", "5"),
-    ]  # fmt: skip
 
 
 SHARES = (

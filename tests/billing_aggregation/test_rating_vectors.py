@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from pyspark.sql import functions as F
 
-from jobs.billing_aggregation import transforms
+from jobs.billing_aggregation import adjustments
 from jobs.billing_aggregation.proration import fee_period
 from jobs.billing_aggregation.tables import CHARGES
+from jobs.ledger.periods import Period
 from jobs.runtime import trace
 from jobs.runtime.books import visible_arrow
 from jobs.runtime.house import Snapshot, visible, visible_rows
@@ -112,7 +113,7 @@ def rated(spark, shared_home):
     earlier = published.where(f"tenant_id = '{BILLED}'").selectExpr(
         *(f"'{RATED}' AS tenant_id" if name == "tenant_id" else name for name in published.columns)
     )
-    left = transforms.re_rated(charges, earlier.unionByName(table_of(spark, CHARGES, by_hand)))
+    left = adjustments.differences(charges, earlier.unionByName(table_of(spark, CHARGES, by_hand)), Period("2026-08"))
     told: dict[str, list[Decimal]] = {name: [] for name in RATING_ROWS}
     for row in left.collect():
         told[row["product_id"]].append(row["amount"])

@@ -13,7 +13,19 @@ from hypothesis import strategies as st
 from jobs.invoice_generation import transforms
 from jobs.invoice_generation.tables import INVOICES
 from jobs.ledger.taxes import TaxPolicy
-from tests.builders import ALPHA, accounts, charged, charges, collected, customer, entity, invoice_settings, rounding, tenant
+from tests.builders import (
+    ALPHA,
+    accounts,
+    billed,
+    charged,
+    charges,
+    collected,
+    customer,
+    entity,
+    invoice_settings,
+    rounding,
+    tenant,
+)
 
 ISSUED = date(2026, 8, 1)
 BRITISH = TaxPolicy.model_validate(
@@ -67,7 +79,7 @@ def documents(
 ):
     """Headers, lines and taxes of July's charges."""
     policy = policy or rounding()
-    rows = charges(spark, *charge_rows)
+    rows = billed(spark, *charge_rows)
     lines = transforms.lines(
         rows.repartition(parts) if parts else rows,
         accounts(spark, *customers),

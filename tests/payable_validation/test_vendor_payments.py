@@ -51,13 +51,20 @@ class Recomputed:
 
     def calderdale(self, pattern: str = "*") -> list[tuple[Any, ...]]:
         """Per invoice of a supplier: its id, how many lines, the exact sum."""
+        files = f"read_csv('{DATA}/calderdale/{pattern}.csv.gz', union_by_name = true, all_varchar = true, header = true)"
+        known = {row[0] for row in self.duck.execute(f"DESCRIBE SELECT * FROM {files}").fetchall()}
+
+        def either(*names: str) -> str:  # headers have changed over the years
+            quoted = [f'"{name}"' for name in names if name in known]
+            return f"coalesce(NULL, {', '.join(quoted)})"
+
         return self.duck.execute(
             f"""
             WITH lines AS (
                 SELECT "Supplier ID" AS supplier, trim("Invoice Number") AS number,
-                    coalesce("Transaction number", "Internal Ref Number") AS line,
-                    CAST(coalesce("Amount", "Net Amount") AS DECIMAL(38, 21)) AS amount
-                FROM read_csv('{DATA}/calderdale/{pattern}.csv.gz', union_by_name = true, all_varchar = true, header = true)
+                    {either("Transaction number", "Internal Ref Number")} AS line,
+                    CAST({either("Amount", "Net Amount")} AS DECIMAL(38, 21)) AS amount
+                FROM {files}
             )
             SELECT CASE WHEN number <> '' THEN substr(sha256(trim(supplier) || '|' || number), 1, 32) ELSE line END AS source,
                 count(*), sum(amount)

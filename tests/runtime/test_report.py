@@ -27,7 +27,7 @@ def house(home):
 def truth_of(home, charges=2, amount="2.5"):
     """What the simulation would say of alpha's January."""
     usage = {"files": {"usage.csv": {}}, "accepted": 4, "quarantined": 1, "duplicates": 1}
-    month = {"delivered": {"usage": usage}, "charges": charges, "bill": {"EUR": {"amount": amount}}}
+    month = {"delivered": {"usage": usage}, "charges": charges, "bill": {"EUR": {"amount": amount}}, "adjusted": {}}
     (home / "truth").mkdir()
     (home / "truth" / "truth.json").write_text(json.dumps({"tenants": {"alpha": {"months": {"2026-01": month, "2026-02": month | {
         "delivered": {"usage": usage | {"files": {"later.csv": {}}}}}}}}}))  # fmt: skip

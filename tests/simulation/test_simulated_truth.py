@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -199,31 +199,38 @@ def test_the_bill_is_what_the_files_come_to(simulated: Simulated, name: str, mon
     )  # fmt: skip
     assert usage.rows == usage.accepted + usage.quarantined + usage.duplicates
 
-    amounts, counts, charges = (
-        defaultdict[str, Decimal](Decimal),
-        Counter[str](),
-        defaultdict[str, set[tuple[Any, ...]]](set),
-    )
-    quantities = defaultdict[tuple[str, str], Decimal](Decimal)
-    for row in in_effect(verdicts.accepted, month):
+    before = MONTHS[MONTHS.index(month) - 1] if month != MONTHS[0] else ""
+    for belongs_to, bill in ((month, told.bill), (before, told.adjusted)):
+        assert {
+            currency: (
+                part.usage_rows,
+                part.charges,
+                Decimal(part.amount),
+                {k: Decimal(v) for k, v in part.quantities.items()},
+            )
+            for currency, part in bill.items()
+        } == billed(in_effect(verdicts.accepted, belongs_to), currencies, prices)
+
+
+def billed(rows: list[Row], currencies: dict[str, str], prices: dict[tuple[str, str, str | None], list[Row]]) -> Row:
+    """By currency: rows, charges, amount, and quantities by product."""
+    parts: dict[str, list[tuple[tuple[Any, ...], Decimal, Decimal]]] = defaultdict(list)
+    for row in rows:
         currency = currencies[row["account_id"]]
         price = price_of(row, currency, prices)
         listed = price["model"] == "per_unit"
         assert listed or row["currency"] == currency
         unit_price = Decimal(json.loads(price["parameters"])["unit_price"] if listed else row["unit_price"])
-        amounts[currency] += row["quantity"] * unit_price
-        quantities[currency, row["product_id"]] += row["quantity"]
-        counts[currency] += 1
-        charges[currency].add(
-            (row["account_id"], row["product_id"], listed and price["price_id"], row.get("region"), row["unit"])
-        )
-    bill = told.bill
-    assert {currency: (part.usage_rows, part.charges, Decimal(part.amount)) for currency, part in bill.items()} == {
-        currency: (counts[currency], len(charges[currency]), amount) for currency, amount in amounts.items()
-    }
-    assert quantities == {
-        (currency, product): Decimal(of) for currency in bill for product, of in bill[currency].quantities.items()
-    }
+        charge = (row["account_id"], row["product_id"], listed and price["price_id"], row.get("region"), row["unit"])
+        parts[currency].append((charge, row["quantity"], row["quantity"] * unit_price))
+    found = {}
+    for currency, mine in parts.items():
+        quantities = defaultdict[str, Decimal](Decimal)
+        for charge, quantity, _ in mine:
+            quantities[charge[1]] += quantity
+        amount = sum((amount for _, _, amount in mine), Decimal(0))
+        found[currency] = (len(mine), len({charge for charge, _, _ in mine}), amount, dict(quantities))
+    return found
 
 
 @pytest.mark.parametrize("name", TENANTS)

@@ -1,0 +1,144 @@
+"""Usage that came after its month was invoiced: the month is rated again, and the difference is billed in the open one.
+
+Source: docs/decisions/0009-adjustments.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from jobs.billing_aggregation.tables import ADJUSTMENTS
+from jobs.billing_aggregation.transforms import NATURAL
+from jobs.ledger.columns import QUANTITY, RATED
+from jobs.ledger.identity import natural_id
+from jobs.ledger.periods import Period
+
+ADJUSTED = "adjusted"
+ACCOUNT = ["tenant_id", "adjusts_period", "account_id"]
+
+
+def concerned(accounts_named: DataFrame, accounts: DataFrame) -> DataFrame:
+    """The accounts to rate again: those named, and all that share a payer with one of them, since tiers may be shared.
+
+    accounts_named: tenant_id, adjusts_period, account_id. accounts: one row per account. Returns the same columns and
+    payer_account_id; an account that nobody knows pays for itself.
+    """
+    payer = F.coalesce("payer_account_id", "account_id").alias("payer_account_id")
+    paying = accounts.select("tenant_id", "account_id", payer)
+    named = accounts_named.select(*ACCOUNT).distinct()
+    known = named.join(paying, on=["tenant_id", "account_id"], how="left").select(*ACCOUNT, payer)
+    payers = known.select("tenant_id", "adjusts_period", "payer_account_id").distinct()
+    mates = paying.join(F.broadcast(payers), on=["tenant_id", "payer_account_id"], how="inner").select(*known.columns)
+    return known.unionByName(mates).distinct()
+
+
+def only(rows: DataFrame, accounts: DataFrame) -> DataFrame:
+    """The rows of these accounts. accounts: tenant_id, account_id."""
+    return rows.join(F.broadcast(accounts), on=["tenant_id", "account_id"], how="left_semi")
+
+
+def prices_of(prices: DataFrame, accounts: DataFrame) -> DataFrame:
+    """The general prices, and those of these accounts' own. prices: raw.prices. accounts: tenant_id, account_id."""
+    return prices.where(F.col("account_id").isNull()).unionByName(only(prices, accounts))
+
+
+def as_charges(adjusted: DataFrame) -> DataFrame:
+    """Adjustments as the charges of the months they belong to. adjusted: ADJUSTMENTS."""
+    return adjusted.withColumn("period", F.col("adjusts_period")).drop("adjusts_period")
+
+
+def differences(rated: DataFrame, billed: DataFrame, period: Period) -> DataFrame:
+    """What is still to bill where months were rated again: the new less what was billed, which may be less than nothing.
+
+    rated, billed: CHARGES of the months that are adjusted, the new ones and all that was billed for them, adjustments too.
+    period: the open month. Returns ADJUSTMENTS without publication_id, a row for every charge that changed; the amount is null
+    where one of them is unknown, and prices_in_force are those of the new charge.
+    """
+    key = ["tenant_id", "period", *NATURAL]
+    told = ("quantity", "usage_rows", "amount")
+    now = rated.select(*key, *told, "prices_in_force")
+    before = billed.select(
+        *key, *((-F.col(name)).alias(name) for name in told), F.lit(None).cast("int").alias("prices_in_force")
+    )
+    known = F.count(F.lit(1)) == F.count("amount")
+    summed = now.unionByName(before).groupBy(*key).agg(
+        F.sum("quantity").cast(QUANTITY).alias("quantity"),
+        F.sum("usage_rows").alias("usage_rows"),
+        F.when(known, F.sum("amount").cast(RATED)).alias("amount"),
+        F.coalesce(F.max("prices_in_force"), F.lit(1)).alias("prices_in_force"),  # a charge that is gone had one
+    )  # fmt: skip
+    nothing = (F.col("quantity") == 0) & (F.col("usage_rows") == 0) & (F.col("amount") == 0)
+    dated = summed.where(~F.coalesce(nothing, F.lit(False))).withColumnsRenamed({"period": "adjusts_period"})
+    columns = [field.name for field in ADJUSTMENTS.schema.fields if field.name != "publication_id"]
+    return (
+        dated.withColumn("period", F.lit(period.first_day))
+        .withColumn("charge_id", natural_id("tenant_id", "period", "adjusts_period", *NATURAL))
+        .select(*columns)
+    )
+
+
+def too_large(changes: DataFrame, accounts: DataFrame, limits: Mapping[str, Decimal]) -> DataFrame:
+    """The accounts whose adjustments of a month are more than a program may bill by itself, taken together by payer.
+
+    changes: as differences() returns them. accounts: as concerned() returns them. limits: the largest sum of absolute amounts by
+    currency; a currency without one has none. Returns tenant_id, adjusts_period, account_id and why, in words.
+    """
+    payer = ["tenant_id", "adjusts_period", "payer_account_id"]
+    summed = changes.join(accounts, on=ACCOUNT, how="inner").groupBy(*payer, "currency").agg(
+        F.sum(F.abs("amount")).alias("moved")
+    )  # fmt: skip
+    over = summed.where(F.col("moved") > _limit(limits))
+    why = F.concat(
+        F.lit("waits: adjustments of "), F.round("moved", 2).cast("decimal(38,2)").cast("string"), F.lit(" "), F.col("currency"),
+        F.lit(" are more than policy lets a run bill by itself"),
+    )  # fmt: skip
+    told = over.groupBy(*payer).agg(F.min(why).alias("why"))
+    return accounts.join(F.broadcast(told), on=payer, how="inner").select(*ACCOUNT, "why")
+
+
+def _limit(limits: Mapping[str, Decimal]) -> Column:
+    """The limit of the row's currency; null, which nothing exceeds, where it has none."""
+    found = F.lit(None).cast(RATED)
+    for currency, amount in sorted(limits.items()):
+        found = F.when(F.col("currency") == currency, F.lit(str(amount)).cast(RATED)).otherwise(found)
+    return found
+
+
+def outcomes(late: DataFrame, waits: DataFrame, period: Period) -> DataFrame:
+    """What became of every late record: LATE_USAGE without publication_id.
+
+    late: rows of billing.waiting, with adjusts_period for period. waits: as too_large() returns them.
+    """
+    outcome = F.coalesce("why", F.lit(ADJUSTED)).alias("outcome")
+    return late.join(waits, on=ACCOUNT, how="left").select(
+        "tenant_id", F.lit(period.first_day).alias("period"), "adjusts_period", "record_id", "revision", "account_id", "product_id",
+        "quantity", outcome, "landing_id", "row_number",
+    )  # fmt: skip
+
+
+def account(usage: DataFrame, billed: DataFrame, changes: DataFrame) -> DataFrame:
+    """Usage of the adjusted accounts' months beside all that is billed for it: conservation, as of the open month.
+
+    usage: standing revisions. billed: CHARGES of these accounts and months, earlier adjustments too, both with adjusts_period.
+    changes: ADJUSTMENTS that are billed now. Returns what transforms.conservation() returns; the example names product and month.
+    """
+    key = ["tenant_id", "adjusts_period", "product_id"]
+    accepted = usage.groupBy(*key).agg(
+        F.sum("quantity").cast(QUANTITY).alias("accepted_quantity"), F.count(F.lit(1)).alias("accepted_rows")
+    )
+    lines = [*key, "quantity", "usage_rows"]
+    every = billed.select(*lines).unionByName(changes.select(*lines))
+    charged = every.groupBy(*key).agg(
+        F.sum("quantity").cast(QUANTITY).alias("charged_quantity"), F.sum("usage_rows").alias("charged_rows")
+    )
+    zero = F.lit(0)
+    both = accepted.join(charged, on=key, how="full_outer")
+    counted = [F.coalesce(name, zero.cast(kind)).alias(name) for name, kind in (
+        ("accepted_quantity", QUANTITY), ("charged_quantity", QUANTITY), ("accepted_rows", "bigint"), ("charged_rows", "bigint"),
+    )]  # fmt: skip
+    named = F.concat("product_id", F.lit(" of "), F.date_format("adjusts_period", "yyyy-MM")).alias("product_id")
+    return both.select("tenant_id", named, *counted)
