@@ -20,6 +20,7 @@ from jobs.ledger.tenants import Column as Rule
 from jobs.ledger.tenants import Mapping
 
 ACCEPTED, QUARANTINED, DUPLICATE = "accepted", "quarantined", "duplicate"
+CONFLICT, MOVED = "conflict", "moved"  # why a row that says something of an earlier one is quarantined
 CURRENCY = "^[A-Z]{3}$"
 COUNTRY = "^[A-Z]{2}$"
 MONEY = {
@@ -237,26 +238,35 @@ def suspects(new: DataFrame, existing: DataFrame, feed: FeedType) -> DataFrame:
 
 
 def repetitions(new: DataFrame, existing: DataFrame, doubtful: DataFrame, feed: FeedType, order: DataFrame) -> DataFrame:
-    """Of the usable new rows those that do not count: tenant_id, landing_id, row_number, told (duplicate | quarantined).
+    """Of the usable new rows those that do not count: tenant_id, landing_id, row_number, told (duplicate | conflict | moved).
 
     new: canonical rows. existing: accepted rows of the same feed, from earlier runs. doubtful: as suspects() returns them.
     order: landing_id, file_order. A record counts once: a row equal to one before it is a duplicate; a row that says
-    something else under the same key and brings no higher revision is quarantined. "Before" is by file, then row number.
+    something else under the same key and brings no higher revision is a conflict; one that moves its record to another month
+    would be billed in both, since months are billed apart. "Before" is by file, then row number.
     Only doubtful keys are compared; on clean data nothing wide is shuffled.
     """
     key = ["tenant_id", *feed.key]
 
     def compared(rows: DataFrame) -> DataFrame:
         revision = F.col("revision") if "revision" in rows.columns else F.lit(0)
+        month = F.col("period") if feed.month_of else F.lit(None).cast("date")
         place = ("landing_id", "row_number", "file_order")
-        return rows.select(*key, *place, revision.alias("revision_compared"), _content(feed).alias("content"))
+        return rows.select(
+            *key, *place, revision.alias("revision_compared"), month.alias("month"), _content(feed).alias("content")
+        )
 
     doubted = new.join(doubtful, on=key, how="left_semi").where(F.size("reasons") == 0)
     earlier = existing.join(doubtful, on=key, how="left_semi").withColumn("file_order", F.lit(-1))
     turn = Window.partitionBy(*key).orderBy("file_order", "landing_id", "row_number")
     same = Window.partitionBy(*key, "content").orderBy("file_order", "landing_id", "row_number")
     highest = F.max("revision_compared").over(turn.rowsBetween(Window.unboundedPreceding, -1))
-    told = F.when(F.row_number().over(same) > 1, DUPLICATE).when(F.col("revision_compared") <= highest, QUARANTINED)
+    first_month = F.min_by("month", F.struct("file_order", "landing_id", "row_number")).over(Window.partitionBy(*key))
+    told = (
+        F.when(F.row_number().over(same) > 1, DUPLICATE)
+        .when(F.col("revision_compared") <= highest, CONFLICT)
+        .when(F.col("month") != first_month, MOVED)
+    )
     return (
         compared(doubted.join(F.broadcast(order), on="landing_id", how="inner"))
         .unionByName(compared(earlier))
@@ -267,14 +277,18 @@ def repetitions(new: DataFrame, existing: DataFrame, doubtful: DataFrame, feed: 
 
 
 def with_verdicts(new: DataFrame, repeated: DataFrame, feed: FeedType) -> DataFrame:
-    """Tell accepted rows, quarantined rows and exact duplicates apart, in a column `verdict`; a conflict becomes a reason.
+    """Tell accepted rows, quarantined rows and exact duplicates apart, in a column `verdict`; a conflict or a move becomes a reason.
 
     new: canonical rows. repeated: as repetitions() returns them.
     """
     joined = new.join(repeated, on=["tenant_id", "landing_id", "row_number"], how="left")
     conflict = F.array(F.lit(f"{feed.key[0]}: landed before with other content, and the revision is not higher"))
-    verdict = F.when(F.size("reasons") > 0, QUARANTINED).otherwise(F.coalesce("told", F.lit(ACCEPTED)))
-    reasons = F.when(F.col("told") == QUARANTINED, conflict).otherwise(F.col("reasons"))
+    moved = F.array(
+        F.lit(f"{feed.month_of}: in another month than the record it corrects; withdraw that one and send a new one")
+    )
+    wrong = (F.size("reasons") > 0) | F.col("told").isin(CONFLICT, MOVED)
+    verdict = F.when(wrong, QUARANTINED).otherwise(F.coalesce("told", F.lit(ACCEPTED)))
+    reasons = F.when(F.col("told") == CONFLICT, conflict).when(F.col("told") == MOVED, moved).otherwise(F.col("reasons"))
     return joined.withColumns({"verdict": verdict, "reasons": reasons}).drop("told")
 
 

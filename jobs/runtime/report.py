@@ -75,7 +75,7 @@ class Facts:
     reasons: tuple[Row, ...]  # feed, reason, rows
     quarantined: int
     waiting: int
-    adjusted: tuple[Row, ...]  # currency, lines, rows, amount, before rounding, of what was billed later than its month
+    adjusted: tuple[Row, ...]  # currency, lines, rows, net amount, of what was invoiced later than its month
     gates: tuple[Row, ...]  # stage, passed, failed, warned
     failed: tuple[Row, ...]
     balance: tuple[Row, ...]  # currency, accounts with debit, credit, balance
@@ -92,7 +92,7 @@ def facts() -> Facts:
     with Books() as books:
         books.open(
             "raw.accounts", "raw.landed_files", "raw.quarantine", "billing.charges", "billing.adjustments", "billing.waiting",
-            "billing.late_usage", "invoicing.invoices", "ledger.trial_balance",
+            "billing.late_usage", "invoicing.invoices", "invoicing.invoice_lines", "ledger.trial_balance",
         )  # fmt: skip
         counts = books.one(
             "SELECT (SELECT count(DISTINCT (tenant_id, account_id)) FROM raw.accounts) AS accounts, "
@@ -101,8 +101,8 @@ def facts() -> Facts:
             "(SELECT count(*) FROM raw.landed_files WHERE status <> 'landed') AS refused"
         )
         adjusted = books.rows(
-            "SELECT currency, count(*) AS lines, sum(usage_rows)::bigint AS rows, sum(amount) AS amount FROM billing.adjustments "
-            "GROUP BY 1 ORDER BY 1"
+            "SELECT l.currency, count(*) AS lines, sum(a.usage_rows)::bigint AS rows, sum(l.line_amount) AS amount "
+            "FROM billing.adjustments a JOIN invoicing.invoice_lines l USING (tenant_id, period, charge_id) GROUP BY 1 ORDER BY 1"
         )
         documents = books.rows("SELECT document_type, count(*) AS n FROM invoicing.invoices GROUP BY 1 ORDER BY 1 DESC")
         totals = books.rows(

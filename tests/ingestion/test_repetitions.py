@@ -17,10 +17,10 @@ from tests.builders import GOOD_USAGE, canonical, frame, plain_mapping, source, 
 FILES = ("f-1", "f-2", "f-3")  # in the order in which a run reads them
 
 
-def said(landing, row, record="r", quantity="1", revision="0", withdrawn="false", tenant="alpha"):
+def said(landing, row, record="r", quantity="1", revision="0", withdrawn="false", tenant="alpha", **more):
     """A usage row of a file."""
     return GOOD_USAGE | {"record_id": record, "quantity": quantity, "revision": revision, "withdrawn": withdrawn,
-                            "_landing": landing, "_row": row, "_tenant": tenant}  # fmt: skip
+                            "_landing": landing, "_row": row, "_tenant": tenant} | more  # fmt: skip
 
 
 def judged_rows(new, standing, order):
@@ -91,6 +91,10 @@ CASES = {
         [said("f-1", 1, revision="2"), said("f-2", 1, quantity="2", revision="1")],
         {("f-1", 1): "accepted", ("f-2", 1): "quarantined"},
     ),
+    "a_revision_that_moves_to_another_month": (
+        [said("f-1", 1), said("f-2", 1, revision="1", usage_start="2026-08-01 12:00:00")],
+        {("f-1", 1): "accepted", ("f-2", 1): "quarantined"},
+    ),
     "a_withdrawal": (
         [said("f-1", 1), said("f-1", 2, revision="1", withdrawn="true")],
         {("f-1", 1): "accepted", ("f-1", 2): "accepted"},
@@ -121,6 +125,11 @@ EARLIER = {
         [stood(revision=1)],
         {("f-1", 1): "quarantined"},
     ),
+    "moving_what_an_earlier_run_took": (
+        [said("f-1", 1, revision="1", usage_start="2026-06-30 12:00:00")],
+        [stood()],
+        {("f-1", 1): "quarantined"},
+    ),
     "of_another_tenants_earlier_run": ([said("f-1", 1, quantity="2")], [stood(tenant_id="beta")], {("f-1", 1): "accepted"}),
 }
 
@@ -148,11 +157,15 @@ def test_a_record_counts_once(judged_cases, case):
 
 def test_a_conflict_names_the_key_and_no_value(spark):
     new = canonical(
-        source(spark, [said("f-1", 1), said("f-1", 2, quantity="2")]), "usage", plain_mapping("usage", also=("revision",))
-    )
+        source(spark, [said("f-1", 1), said("f-1", 2, quantity="2"), said("f-1", 3, revision="1", usage_start="2026-08-01 12:00:00")]),
+        "usage", plain_mapping("usage", also=("revision",)),
+    )  # fmt: skip
     order = frame(spark, "landing_id string, file_order int", [{"landing_id": "f-1", "file_order": 0}])
-    told = judged_rows(new, usage(spark), order).where("verdict = 'quarantined'")
-    assert told.collect()[0]["reasons"] == ["record_id: landed before with other content, and the revision is not higher"]
+    told = judged_rows(new, usage(spark), order).where("verdict = 'quarantined'").orderBy("row_number").collect()
+    assert [row["reasons"] for row in told] == [
+        ["record_id: landed before with other content, and the revision is not higher"],
+        ["usage_start: in another month than the record it corrects; withdraw that one and send a new one"],
+    ]
 
 
 ROWS = st.lists(
