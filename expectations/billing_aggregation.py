@@ -125,3 +125,19 @@ def conservation() -> ExpectationSuite:
             ),
         ],
     )
+
+
+def month_on_month() -> ExpectationSuite:
+    """Over the amounts of each product beside those of the month before: one row per tenant, product and currency."""
+    return suite(
+        "billing_aggregation.month_on_month",
+        [
+            no_rows(
+                "no product jumps from one month to the next",
+                "is_outlier",
+                "concat('product ', product_id, ' in ', currency)",
+                "Usage may be missing, doubled or in another unit; or business has changed.",
+                severity="warning",
+            ),
+        ],
+    )

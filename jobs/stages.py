@@ -23,7 +23,7 @@ class Stage:
     )
     lanes: tuple[str, ...] = ("main",)  # parts that are run, judged and published one without the other
     in_turn: bool = False  # its runs go on from each other, so two of one tenant never publish side by side
-    looks_back: bool = False  # it reads what it has left itself, of months that are frozen: two may run side by side
+    looks_back: bool = False  # it reads what it has left itself and bills nothing of a month that is not frozen: two may run side by side
 
 
 INGESTION = Stage(
@@ -44,7 +44,7 @@ BILLING_AGGREGATION = Stage(
         "billing.late_usage",
     ),
     outputs=("billing.charges", "billing.adjustments", "billing.late_usage"),
-    gates=("charges", "adjustments", "conservation"),
+    gates=("charges", "adjustments", "conservation", "month_on_month"),
     looks_back=True,
 )  # fmt: skip
 INVOICE_GENERATION = Stage(

@@ -196,12 +196,18 @@ def _of_months(rows: DataFrame, late: Months) -> DataFrame:
 
 
 def audit(house: House) -> dict[str, DataFrame]:
-    """charges, adjustments: the staged rows. conservation: accepted usage beside charged usage, of the month and of adjusted ones."""
+    """charges, adjustments: the staged rows. conservation: accepted usage beside charged usage, of the month and of adjusted ones.
+
+    month_on_month: what each product comes to beside the month before.
+    """
     charged = house.staged(CHARGES.name)
     account = transforms.conservation(_usage(house), charged)
+    last = F.add_months(F.lit(house.run.month.first_day), -1)
+    before = house.read_all_months(CHARGES.name).where(F.col("period") == last)
+    compared = transforms.month_on_month(charged, before, settings().outliers.times)
     if not storage.exists(house.place(CONCERNED)) or _concerned(house).isEmpty():
         nothing = house.staged(ADJUSTMENTS.name) if house.was_staged(ADJUSTMENTS.name) else _nothing(house, ADJUSTMENTS)
-        return {"charges": charged, "adjustments": nothing, "conservation": account}
+        return {"charges": charged, "adjustments": nothing, "conservation": account, "month_on_month": compared}
     adjusted, mine = house.staged(ADJUSTMENTS.name), _concerned(house).join(_waits(house), on=ACCOUNT, how="left_anti")
     late: Months = {}
     for row in _concerned(house).select("tenant_id", "adjusts_period").distinct().collect():
@@ -210,7 +216,9 @@ def audit(house: House) -> dict[str, DataFrame]:
     usage = reduce(DataFrame.unionByName, months).join(F.broadcast(mine), on=ACCOUNT, how="left_semi")
     billed = _billed(house, late).withColumn("adjusts_period", F.col("period"))
     of_late = adjustments.account(usage, billed.join(F.broadcast(mine), on=ACCOUNT, how="left_semi"), adjusted)
-    return {"charges": charged, "adjustments": adjusted, "conservation": account.unionByName(of_late)}
+    return {
+        "charges": charged, "adjustments": adjusted, "conservation": account.unionByName(of_late), "month_on_month": compared,
+    }  # fmt: skip
 
 
 def _nothing(house: House, table: Table) -> DataFrame:

@@ -17,11 +17,18 @@ class Adjusting(config.Strict):
     largest: dict[Annotated[str, Field(pattern="^[A-Z]{3}$")], Annotated[Decimal, Field(ge=0)]]
 
 
+class Outliers(config.Strict):
+    """From when on a product's month is worth a look: so many times the month before, or so small a part of it."""
+
+    times: Decimal = Field(gt=1)
+
+
 class Settings(config.Strict):
     """When a month is billed, and what becomes of usage that comes later."""
 
     grace_hours: int = Field(ge=0, le=744)
     late_usage: Adjusting
+    outliers: Outliers
 
 
 def settings() -> Settings:

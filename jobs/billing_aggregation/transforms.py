@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
@@ -240,6 +242,21 @@ def _with_price(summed: DataFrame, prices: DataFrame, asked: frozenset[str]) -> 
         F.when(on_record, PRICE_ON_RECORD).otherwise(F.coalesce("model", F.lit("per_unit"))).alias("model"),
         F.when(on_record, 1).otherwise(F.least("found", F.lit(2))).alias("prices_in_force"),
     )  # fmt: skip
+
+
+def month_on_month(charged: DataFrame, before: DataFrame, times: Decimal) -> DataFrame:
+    """What each product comes to beside the month before. charged, before: CHARGES of the two months.
+
+    Returns tenant_id, product_id, currency, amount, amount_before (null where one of them has none) and is_outlier: the greater of
+    the two is more than so many times the other.
+    """
+    key = ["tenant_id", "product_id", "currency"]
+    now = charged.groupBy(*key).agg(F.sum("amount").cast(RATED).alias("amount"))
+    then = before.groupBy(*key).agg(F.sum("amount").cast(RATED).alias("amount_before"))
+    factor = F.lit(str(times)).cast("decimal(9,3)")
+    amount, other = (F.abs(name).cast("decimal(38,6)") for name in ("amount", "amount_before"))  # a rough look
+    jumps = (other * factor < amount) | (amount * factor < other)
+    return now.join(then, on=key, how="full_outer").withColumn("is_outlier", F.coalesce(jumps, F.lit(False)))
 
 
 def conservation(usage: DataFrame, charged: DataFrame) -> DataFrame:

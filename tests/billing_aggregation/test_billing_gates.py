@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
-from tests.builders import charged, charges, failures, frame, judged
+from jobs.billing_aggregation.tables import ADJUSTMENTS
+from jobs.billing_aggregation.transforms import month_on_month
+from tests.builders import ALPHA, charged, charges, failures, frame, judged, table_of
 
 BROKEN_CHARGES = {
     # tenant that breaks it: (expectation, rows, how many, example)
@@ -25,6 +29,19 @@ BROKEN_CHARGES = {
         "c-0",
     ),
     "counted_again": ("only usage has a quantity", [charged(kind="minimum")], 1, "c-1"),
+}
+ADJUSTED = {"period": "2026-08-01", "adjusts_period": "2026-07-01"}
+BROKEN_ADJUSTMENTS = {
+    "adjusted_twice": ("a charge stands once", [charged(**ADJUSTED), charged(**ADJUSTED)], 1, "c-1"),
+    "adjusted_unpriced": (
+        "every charge has a price in force",
+        [charged(None, prices_in_force=0, **ADJUSTED)],
+        1,
+        "product storage in EUR",
+    ),
+    "itself": ("only an earlier month is adjusted", [charged(**(ADJUSTED | {"adjusts_period": "2026-08-01"}))], 1, "c-1"),
+    "fee_with_a_quantity": ("only usage has a quantity", [charged(kind="fee", **ADJUSTED)], 1, "c-1"),
+    "of_nothing": ("an adjustment moves something", [charged("0", quantity="0", usage_rows=0, **ADJUSTED)], 1, "c-1"),
 }
 CONSERVED = {
     "product_id": "storage",
@@ -108,6 +125,41 @@ def test_a_total_below_nothing_without_a_reason_is_caught(without_a_reason):
 def test_tenants_whose_charges_are_good_go_on(failed_charges):
     assert set(failed_charges) == set(BROKEN_CHARGES)
     assert {v.severity for v in failed_charges["negative"]} == {"warning"}
+
+
+@pytest.fixture(scope="module")
+def failed_adjustments(spark, shared_home):
+    """What the suite says of all tenants at once."""
+    rows = [row | {"tenant_id": tenant} for tenant, (_, told, _, _) in BROKEN_ADJUSTMENTS.items() for row in told]
+    rows.append(charged("-70", quantity="1", tenant_id="good", **ADJUSTED))
+    return failures(
+        judged("billing_aggregation", "adjustments", table_of(spark, ADJUSTMENTS, rows), [*BROKEN_ADJUSTMENTS, "good"])
+    )
+
+
+@pytest.mark.parametrize("tenant", BROKEN_ADJUSTMENTS)
+def test_a_broken_adjustment_is_caught_for_its_tenant(failed_adjustments, tenant):
+    expectation, _, failing, example = BROKEN_ADJUSTMENTS[tenant]
+    assert [(v.expectation, v.failing, v.example) for v in failed_adjustments[tenant]] == [(expectation, failing, example)]
+    assert "good" not in failed_adjustments
+
+
+def test_a_product_that_jumps_is_a_warning_with_its_name(spark, shared_home):
+    now = [
+        charged("100"),
+        charged("50", product_id="steady"),
+        charged("9", product_id="new"),
+        charged("1", product_id="fallen"),
+    ]
+    before = [
+        charged("10"),
+        charged("60", product_id="steady"),
+        charged("7", product_id="fallen"),
+        charged("8", product_id="gone"),
+    ]
+    compared = month_on_month(charges(spark, *now), charges(spark, *before), Decimal("5"))
+    (told,) = failures(judged("billing_aggregation", "month_on_month", compared, [ALPHA]))[ALPHA]
+    assert (told.severity, told.failing, told.example) == ("warning", 2, "product fallen in EUR")
 
 
 @pytest.mark.parametrize("tenant", BROKEN_CONSERVATION)
