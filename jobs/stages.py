@@ -23,7 +23,7 @@ class Stage:
     )
     lanes: tuple[str, ...] = ("main",)  # parts that are run, judged and published one without the other
     in_turn: bool = False  # its runs go on from each other, so two of one tenant never publish side by side
-    looks_back: bool = False  # it reads what it has left itself and bills nothing of a month that is not frozen: two may run side by side
+    looks_back: bool = False  # it reads what it has left itself, but of frozen months: two may run side by side
 
 
 INGESTION = Stage(
