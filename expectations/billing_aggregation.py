@@ -107,20 +107,20 @@ def _billable() -> list[Promise]:
 
 
 def conservation() -> ExpectationSuite:
-    """Over accepted beside charged usage: one row per tenant and product, and per product and month that is adjusted."""
+    """Over accepted beside charged usage: one row per tenant, month and product."""
     return suite(
         "billing_aggregation.conservation",
         [
             no_rows(
                 "charged quantity = accepted usage",
                 "accepted_quantity IS DISTINCT FROM charged_quantity",
-                "product_id",
+                "concat(product_id, ' in ', date_format(period, 'yyyy-MM'))",
                 "Usage would be lost or billed twice.",
             ),
             no_rows(
                 "charged rows = accepted rows",
                 "accepted_rows IS DISTINCT FROM charged_rows",
-                "product_id",
+                "concat(product_id, ' in ', date_format(period, 'yyyy-MM'))",
                 "Quantities that cancel out would hide a lost row.",
             ),
         ],

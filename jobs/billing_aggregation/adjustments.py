@@ -18,27 +18,32 @@ from jobs.ledger.identity import natural_id
 from jobs.ledger.periods import Period
 
 ADJUSTED = "adjusted"
-ACCOUNT = ["tenant_id", "adjusts_period", "account_id"]
+ACCOUNT = ["tenant_id", "period", "account_id"]  # of an adjusted month: period is that month, until it stands in ADJUSTMENTS
 
 
 def concerned(accounts_named: DataFrame, accounts: DataFrame) -> DataFrame:
     """The accounts to rate again: those named, and all that share a payer with one of them, since tiers may be shared.
 
-    accounts_named: tenant_id, adjusts_period, account_id. accounts: one row per account. Returns the same columns and
-    payer_account_id; an account that nobody knows pays for itself.
+    accounts_named: ACCOUNT. accounts: one row per account. Returns ACCOUNT and payer_account_id; an account that nobody knows pays
+    for itself.
     """
     payer = F.coalesce("payer_account_id", "account_id").alias("payer_account_id")
     paying = accounts.select("tenant_id", "account_id", payer)
     named = accounts_named.select(*ACCOUNT).distinct()
     known = named.join(paying, on=["tenant_id", "account_id"], how="left").select(*ACCOUNT, payer)
-    payers = known.select("tenant_id", "adjusts_period", "payer_account_id").distinct()
+    payers = known.select("tenant_id", "period", "payer_account_id").distinct()
     mates = paying.join(F.broadcast(payers), on=["tenant_id", "payer_account_id"], how="inner").select(*known.columns)
     return known.unionByName(mates).distinct()
 
 
 def only(rows: DataFrame, accounts: DataFrame) -> DataFrame:
-    """The rows of these accounts. accounts: tenant_id, account_id."""
+    """The rows of these accounts, of any month. accounts: tenant_id, account_id."""
     return rows.join(F.broadcast(accounts), on=["tenant_id", "account_id"], how="left_semi")
+
+
+def of(rows: DataFrame, accounts: DataFrame) -> DataFrame:
+    """The rows of these accounts and months. accounts: ACCOUNT."""
+    return rows.join(F.broadcast(accounts), on=ACCOUNT, how="left_semi")
 
 
 def prices_of(prices: DataFrame, accounts: DataFrame) -> DataFrame:
@@ -85,10 +90,10 @@ def too_large(changes: DataFrame, accounts: DataFrame, limits: Mapping[str, Deci
     """The accounts whose adjustments of a month are more than a program may bill by itself, taken together by payer.
 
     changes: as differences() returns them. accounts: as concerned() returns them. limits: the largest sum of absolute amounts by
-    currency; a currency without one has none. Returns tenant_id, adjusts_period, account_id and why, in words.
+    currency; a currency without one has none. Returns ACCOUNT and why, in words.
     """
-    payer = ["tenant_id", "adjusts_period", "payer_account_id"]
-    summed = changes.join(accounts, on=ACCOUNT, how="inner").groupBy(*payer, "currency").agg(
+    payer = ["tenant_id", "period", "payer_account_id"]
+    summed = as_charges(changes).join(accounts, on=ACCOUNT, how="inner").groupBy(*payer, "currency").agg(
         F.sum(F.abs("amount")).alias("moved")
     )  # fmt: skip
     over = summed.where(F.col("moved") > _limit(limits))
@@ -108,37 +113,19 @@ def _limit(limits: Mapping[str, Decimal]) -> Column:
     return found
 
 
+def billable(changes: DataFrame, waits: DataFrame) -> DataFrame:
+    """ADJUSTMENTS without those of accounts that wait. waits: ACCOUNT."""
+    of_months = waits.withColumnsRenamed({"period": "adjusts_period"})
+    return changes.join(of_months, on=["tenant_id", "adjusts_period", "account_id"], how="left_anti")
+
+
 def outcomes(late: DataFrame, waits: DataFrame, period: Period) -> DataFrame:
     """What became of every late record: LATE_USAGE without publication_id.
 
-    late: rows of billing.waiting, with adjusts_period for period. waits: as too_large() returns them.
+    late: rows of billing.waiting. waits: ACCOUNT and why. period: the open month.
     """
     outcome = F.coalesce("why", F.lit(ADJUSTED)).alias("outcome")
     return late.join(waits, on=ACCOUNT, how="left").select(
-        "tenant_id", F.lit(period.first_day).alias("period"), "adjusts_period", "record_id", "revision", "account_id", "product_id",
-        "quantity", outcome, "landing_id", "row_number",
+        "tenant_id", F.lit(period.first_day).alias("period"), F.col("period").alias("adjusts_period"), "record_id", "revision",
+        "account_id", "product_id", "quantity", outcome, "landing_id", "row_number",
     )  # fmt: skip
-
-
-def account(usage: DataFrame, billed: DataFrame, changes: DataFrame) -> DataFrame:
-    """Usage of the adjusted accounts' months beside all that is billed for it: conservation, as of the open month.
-
-    usage: standing revisions. billed: CHARGES of these accounts and months, earlier adjustments too, both with adjusts_period.
-    changes: ADJUSTMENTS that are billed now. Returns what transforms.conservation() returns; the example names product and month.
-    """
-    key = ["tenant_id", "adjusts_period", "product_id"]
-    accepted = usage.groupBy(*key).agg(
-        F.sum("quantity").cast(QUANTITY).alias("accepted_quantity"), F.count(F.lit(1)).alias("accepted_rows")
-    )
-    lines = [*key, "quantity", "usage_rows"]
-    every = billed.select(*lines).unionByName(changes.select(*lines))
-    charged = every.groupBy(*key).agg(
-        F.sum("quantity").cast(QUANTITY).alias("charged_quantity"), F.sum("usage_rows").alias("charged_rows")
-    )
-    zero = F.lit(0)
-    both = accepted.join(charged, on=key, how="full_outer")
-    counted = [F.coalesce(name, zero.cast(kind)).alias(name) for name, kind in (
-        ("accepted_quantity", QUANTITY), ("charged_quantity", QUANTITY), ("accepted_rows", "bigint"), ("charged_rows", "bigint"),
-    )]  # fmt: skip
-    named = F.concat("product_id", F.lit(" of "), F.date_format("adjusts_period", "yyyy-MM")).alias("product_id")
-    return both.select("tenant_id", named, *counted)

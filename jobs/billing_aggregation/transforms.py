@@ -260,17 +260,21 @@ def month_on_month(charged: DataFrame, before: DataFrame, times: Decimal) -> Dat
 
 
 def conservation(usage: DataFrame, charged: DataFrame) -> DataFrame:
-    """Accepted usage beside charged usage, per tenant and product, in one pass over each.
+    """Accepted usage beside charged usage, per tenant, month and product, in one pass over each.
 
-    usage: standing revisions of the month. charged: staged CHARGES, of which lines without records (fees, discounts) have no
-    quantity and are left out. Returns tenant_id, product_id, accepted_quantity, charged_quantity, accepted_rows, charged_rows.
+    usage: standing revisions. charged: CHARGES of the same months, adjustments among them; fees and discounts count no usage. Returns
+    tenant_id, period, product_id, accepted_quantity, charged_quantity, accepted_rows, charged_rows, 0 where there is none.
     """
-    accepted = usage.groupBy("tenant_id", "product_id").agg(
+    key = ["tenant_id", "period", "product_id"]
+    accepted = usage.groupBy(*key).agg(
         F.sum("quantity").cast(QUANTITY).alias("accepted_quantity"), F.count(F.lit(1)).alias("accepted_rows")
     )
-    rated = (
-        charged.where(F.col("usage_rows") > 0)
-        .groupBy("tenant_id", "product_id")
-        .agg(F.sum("quantity").cast(QUANTITY).alias("charged_quantity"), F.sum("usage_rows").alias("charged_rows"))
+    rated = charged.groupBy(*key).agg(
+        F.sum("quantity").cast(QUANTITY).alias("charged_quantity"), F.sum("usage_rows").alias("charged_rows")
     )
-    return accepted.join(rated, on=["tenant_id", "product_id"], how="full_outer")
+    nothing, no_rows = F.lit(0).cast(QUANTITY), F.lit(0).cast("bigint")
+    return accepted.join(rated, on=key, how="full_outer").select(
+        *key,
+        *(F.coalesce(name, nothing).alias(name) for name in ("accepted_quantity", "charged_quantity")),
+        *(F.coalesce(name, no_rows).alias(name) for name in ("accepted_rows", "charged_rows")),
+    )

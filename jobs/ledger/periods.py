@@ -68,6 +68,11 @@ class Period:
         """The month it lies in."""
         return Period(self.key[:7])
 
+    def months_since(self, earlier: str) -> int:
+        """How many months lie between an earlier month and this one."""
+        then, now = Period(earlier).first_day, self.first_day
+        return (now.year - then.year) * 12 + now.month - then.month
+
     def at(self, grain: Grain) -> Period:
         """The period of a coarser grain it lies in; of a month its last day, of a day its last hour."""
         if len(FORMATS[grain]) <= len(FORMATS[self.grain]):

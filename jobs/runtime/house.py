@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from functools import cached_property
+from typing import Any
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -16,8 +16,6 @@ from jobs.runtime import delta_log, faults, ops, storage
 from jobs.runtime.environment import environment, warehouse
 from jobs.runtime.ops import Publication, Unit
 from jobs.runtime.tables import Table, catalog
-
-AT_ONCE = 2  # queries of one run; more of them wait for each other on a small machine and fill its memory
 
 
 @dataclass(frozen=True)
@@ -207,11 +205,14 @@ class House:
 
         seen: the publications to look at, if not all.
         """
+        told = (row for row in self._replacing if seen is None or row["publication_id"] in seen)
+        return sorted((row["tenant_id"], row["replaces_landing_id"]) for row in told)
+
+    @cached_property
+    def _replacing(self) -> list[dict[str, Any]]:
+        """The landings of this run's tenants that replace another; read once a run."""
         files = rows_told(catalog()["raw.landed_files"], self.snapshot, ("tenant_id", "replaces_landing_id"))
-        mine = (row for row in files if row["tenant_id"] in self.run.tenants and row["replaces_landing_id"])
-        return sorted(
-            (r["tenant_id"], r["replaces_landing_id"]) for r in mine if seen is None or r["publication_id"] in seen
-        )
+        return [row for row in files if row["tenant_id"] in self.run.tenants and row["replaces_landing_id"]]
 
     def place(self, name: str) -> str:
         """Where this run stages candidates of a table."""
@@ -246,13 +247,3 @@ class House:
     def was_staged(self, name: str) -> bool:
         """Whether this run has candidates for a table."""
         return storage.exists(self.place(name))
-
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-
-def side_by_side(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-    """Do the same for each item, two at a time: while one query is planned, in one thread, another computes. Source: decision 4."""
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        return list(pool.map(work, items))

@@ -27,8 +27,8 @@ from tests.builders import (
 )
 
 AUGUST, SEPTEMBER = Period("2026-08"), Period("2026-09")
-KEY = "tenant_id string, adjusts_period date, account_id string"
-OF_JULY = {"tenant_id": ALPHA, "adjusts_period": "2026-07-01"}
+KEY = "tenant_id string, period date, account_id string"
+OF_JULY = {"tenant_id": ALPHA, "period": "2026-07-01"}
 
 
 def test_whoever_shares_a_payer_with_a_late_account_is_rated_again(spark):
@@ -77,7 +77,7 @@ def test_what_moves_more_than_policy_allows_waits_with_all_that_share_its_payer(
         "waits: adjustments of 101.00 EUR are more than policy lets a run bill by itself"
     }
     late = frame(
-        spark, "tenant_id string, adjusts_period date, record_id string, revision int, account_id string, product_id string, "
+        spark, "tenant_id string, period date, record_id string, revision int, account_id string, product_id string, "
         "quantity decimal(38,21), landing_id string, row_number bigint",
         [OF_JULY | {"record_id": f"r-{name}", "account_id": name} for name in ("a-1", "a-3")],
     )  # fmt: skip

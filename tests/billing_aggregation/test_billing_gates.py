@@ -44,6 +44,7 @@ BROKEN_ADJUSTMENTS = {
     "of_nothing": ("an adjustment moves something", [charged("0", quantity="0", usage_rows=0, **ADJUSTED)], 1, "c-1"),
 }
 CONSERVED = {
+    "period": "2026-07-01",
     "product_id": "storage",
     "accepted_quantity": "1",
     "charged_quantity": "1",
@@ -55,12 +56,12 @@ BROKEN_CONSERVATION = {
         "charged quantity = accepted usage",
         [CONSERVED | {"accepted_quantity": "1.000000000000000000001"}],
         1,
-        "storage",
+        "storage in 2026-07",
     ),
-    "cancelled_out": ("charged rows = accepted rows", [CONSERVED | {"accepted_rows": 3}], 1, "storage"),
+    "cancelled_out": ("charged rows = accepted rows", [CONSERVED | {"accepted_rows": 3}], 1, "storage in 2026-07"),
 }
 COLUMNS = (
-    "tenant_id string, product_id string, accepted_quantity decimal(38,21), charged_quantity decimal(38,21), "
+    "tenant_id string, period date, product_id string, accepted_quantity decimal(38,21), charged_quantity decimal(38,21), "
     "accepted_rows bigint, charged_rows bigint"
 )
 

@@ -6,9 +6,11 @@ The tests of this module are one story and run in the order they stand in; each 
 from __future__ import annotations
 
 import pytest
+import yaml
 
 from jobs.runtime import identities, trace
 from jobs.runtime.books import Books
+from jobs.runtime.config import ROOT
 from jobs.runtime.house import Snapshot, visible, visible_rows
 from jobs.runtime.ops import all_publications
 from jobs.runtime.status import WAITING
@@ -30,7 +32,7 @@ JULY = (
 )
 LATE = (
     HEAD
-    + "r-9,a-1,storage,2026-07-20 12:00:00,1,0,false\nr-2,a-2,compute,2026-07-11 12:00:00,5,1,false\nr-3,a-2,compute,2026-07-12 12:00:00,4,1,true\n"
+    + "r-9,a-1,storage,2026-07-20 12:00:00,1,0,false\nr-2,a-1,compute,2026-07-11 12:00:00,5,1,false\nr-3,a-2,compute,2026-07-12 12:00:00,4,1,true\n"
 )
 AUGUST = HEAD + "r-20,a-1,storage,2026-08-10 12:00:00,10,0,false\n"
 LATER = HEAD + "r-30,a-1,storage,2026-07-21 12:00:00,4,0,false\nr-40,a-1,storage,2026-09-10 12:00:00,1,0,false\n"
@@ -73,10 +75,22 @@ def august(july):
 
 
 @pytest.fixture(scope="module")
-def september(july, august):
-    """July changes once more."""
+def waiting(spark, july, august):
+    """July changes once more, when policy no longer looks back that far; what its record is told."""
     dropped(july, ALPHA, "usage", "later.csv", LATER)
-    return goes_through("2026-09", "ingestion", "billing_aggregation")
+    policy = yaml.safe_load((ROOT / "conf/billing_aggregation.yaml").read_text())
+    short = conf_file(july, "billing_aggregation.yaml", policy | {"late_usage": policy["late_usage"] | {"months": 1}})
+    goes_through("2026-09", "ingestion", "billing_aggregation")
+    told = collected(rows(spark, "billing.late_usage", "2026-09"), "record_id", "outcome")
+    billed = collected(rows(spark, "billing.adjustments", "2026-09"))
+    short.unlink()
+    return told, billed
+
+
+@pytest.fixture(scope="module")
+def september(waiting):
+    """Policy looks back far enough again."""
+    return goes_through("2026-09", "billing_aggregation")
 
 
 def test_the_open_month_bills_what_is_rated_again_less_what_was_billed(spark, august):
@@ -84,8 +98,10 @@ def test_the_open_month_bills_what_is_rated_again_less_what_was_billed(spark, au
         rows(spark, "billing.adjustments", "2026-08").selectExpr("string(adjusts_period) AS adjusts_period", *SHOWN[1:])
     )
     assert found == [
-        ("2026-07-01", "a-1", "storage", "1", 1, "-70"), ("2026-07-01", "a-2", "compute", "-2", -1, "-4"),
-    ]  # fmt: skip
+        ("2026-07-01", "a-1", "compute", "5", 1, "10"),  # corrected to be this account's
+        ("2026-07-01", "a-1", "storage", "1", 1, "-70"),
+        ("2026-07-01", "a-2", "compute", "-7", -2, "-14"),
+    ]
 
 
 def test_what_was_invoiced_stays_as_it_was(spark, august):
@@ -98,14 +114,15 @@ def test_documents_name_the_month_that_a_line_belongs_to(spark, august):
         "string(service_period) AS month", "product_id", "line_amount"
     )
     assert collected(lines) == [
-        ("2026-07-01", "compute", "-4"),
+        ("2026-07-01", "compute", "-14"),
+        ("2026-07-01", "compute", "10"),
         ("2026-07-01", "storage", "-70"),
         ("2026-08-01", "storage", "100"),
     ]
     documents = rows(spark, "invoicing.invoices", "2026-08")
     assert collected(documents, "account_id", "document_type", "net_amount") == [
-        ("a-1", "invoice", "30"),
-        ("a-2", "credit_note", "-4"),
+        ("a-1", "invoice", "40"),
+        ("a-2", "credit_note", "-14"),
     ]
 
 
@@ -128,7 +145,7 @@ def test_an_auditor_walks_from_the_document_to_the_late_records(spark, august):
     chain = trace.invoice(number)
     assert chain.problems == ()
     told = {(line["charge"]["adjusts"], tuple(row["record_id"] for row in line["charge"]["usage"])) for line in chain.lines}
-    assert told == {(None, ("r-20",)), ("2026-07", ("r-9",))}
+    assert told == {(None, ("r-20",)), ("2026-07", ("r-9",)), ("2026-07", ("r-2",))}
     assert "late.csv" in {file["file_name"] for file in chain.files}
 
 
@@ -145,8 +162,14 @@ def test_a_second_run_changes_nothing(august):
     assert len(all_publications()) == before
 
 
+def test_what_lies_further_back_than_policy_looks_waits_and_says_so(waiting):
+    told, billed = waiting
+    assert told == [("r-30", "waits: its month lies further back than policy looks (late_usage.months: 1)")]
+    assert billed == []
+
+
 def test_an_adjustment_of_an_adjustment_ends_at_the_charge_of_all_facts(spark, september):
-    every = rows(spark, "billing.adjustments").where("account_id = 'a-1'")
+    every = rows(spark, "billing.adjustments").where("product_id = 'storage'")
     assert collected(every.selectExpr("string(period) AS month", "quantity", "amount")) == [
         ("2026-08-01", "1", "-70"), ("2026-09-01", "4", "20"),
     ]  # fmt: skip

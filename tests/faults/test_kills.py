@@ -31,6 +31,12 @@ USAGE = "id,account,product,at,units\n" + "".join(
     for month in MONTHS
     for number in range(1, 7)
 )
+EARLIER = "2026-06"  # is invoiced before the story begins; some of its usage comes with July's
+HEAD = "id,account,product,at,units\n"
+ON_TIME, LATE = (
+    f"{HEAD}june-1,a-1,storage,2026-06-10 12:00:00,1000\n",
+    f"{HEAD}june-2,a-1,storage,2026-06-11 12:00:00,1000\n",
+)
 LIMIT = 180
 IBAN = "GB33BUKB20201555555555"
 PAYABLES = (
@@ -58,7 +64,7 @@ STEPS = (  # a house's whole story, in its order: bill, pay, collect, nominate
 PERIOD = dict(STEPS)
 LANDED = (  # the tables that the small home's files reach
     "raw.landed_files", "raw.quarantine", "raw.accounts", "raw.prices", "raw.usage", "raw.vendors", "raw.payables",
-    "raw.bank_transactions",
+    "raw.bank_transactions", "billing.waiting",
 )  # fmt: skip
 WHEREVER = ("write:registered", "write:staged", "audit:judged", "audit:stored", "publish:started", "publish:complete")
 
@@ -90,9 +96,14 @@ def points(stage: str) -> list[str]:
 
 
 def furnished(home: Path) -> None:
-    """Two tenants with everything a house has: customers and usage, vendors and their invoices, a bank."""
-    moved_in(home, {ALPHA: USAGE, BETA: USAGE}, accounts=ACCOUNTS_FILE + "a-3,Cid Somebody,GB,GBP\n")
+    """Two tenants with everything a house has: customers and usage, vendors and their invoices, a bank, a month that is invoiced."""
+    moved_in(home, {ALPHA: ON_TIME, BETA: ON_TIME}, accounts=ACCOUNTS_FILE + "a-3,Cid Somebody,GB,GBP\n")
+    for stage in OF_A_MONTH:
+        code, said = ended(call(home, stage.name, EARLIER))
+        assert code == 0, said
     for name in (ALPHA, BETA):
+        dropped(home, name, "usage", "story.csv", USAGE)
+        dropped(home, name, "usage", "late.csv", LATE)
         conf = tenant_conf(name, prefix=name[0].upper())
         conf["legal_entities"][0]["bank_accounts"] = [{"iban": IBAN, "currency": "GBP"}]
         conf["feeds"] |= {
@@ -115,8 +126,8 @@ def furnished(home: Path) -> None:
         conf_file(home, f"tenants/{name}.yaml", conf)
         dropped(home, name, "vendors", "vendors.csv", VENDORS)
         dropped(home, name, "payables", "july.csv", PAYABLES)
-        number = f"{name[0].upper()}-2026-0000002"  # that of a-3's invoice in both
-        receipts = RECEIPTS.format(paid="480.00", number=number, meant="600.00", name="Ada Somebody")
+        number = f"{name[0].upper()}-2026-0000003"  # that of a-3's invoice of July in both; June's was the first
+        receipts = RECEIPTS.format(paid="480.00", number=number, meant="660.00", name="Ada Somebody")
         dropped(home, name, "bank_transactions", "september.csv", receipts)
 
 
@@ -269,6 +280,7 @@ def test_two_periods_at_once_of_a_stage_whose_runs_go_on_from_each_other_do_each
 
 def test_airflow_killed_with_its_task_leaves_a_month_that_the_next_run_finishes(before, tmp_path):
     home = copy(before, "billing_aggregation", tmp_path)
+    issued = seen(home, "invoicing.invoices")
     program = (
         "import sys; from jobs.runtime import airflow_home; from jobs.runtime.session import shared\n"
         "with shared():\n    sys.exit(0 if airflow_home.run_dag('monthly_billing', '2026-07') else 1)\n"
@@ -279,7 +291,7 @@ def test_airflow_killed_with_its_task_leaves_a_month_that_the_next_run_finishes(
         [sys.executable, "-c", program], env=surroundings | point, capture_output=True, text=True, timeout=LIMIT
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
-    assert seen(home, "invoicing.invoices") == []
+    assert seen(home, "invoicing.invoices") == issued
     again = subprocess.run([sys.executable, "-c", program], env=surroundings, capture_output=True, text=True, timeout=LIMIT)
     assert again.returncode == 0, again.stderr[-2000:]
     undisturbed = copy(before, "billing_aggregation", tmp_path / "undisturbed")
