@@ -64,6 +64,12 @@ def usage() -> ExpectationSuite:
                 "A record landed twice is billed twice.",
             ),
             no_rows(
+                "the rollup = accepted usage",
+                "rows_rolled <> rows_staged OR quantity_rolled <> quantity_staged",
+                "rows_staged - rows_rolled",
+                "A month is billed from the rollup; a row that is not in it would not be billed.",
+            ),
+            no_rows(
                 "accepted usage is complete",
                 "unusable > 0",
                 "unusable",

@@ -30,8 +30,8 @@ INGESTION = Stage(
     name="ingestion",
     inputs=(),
     outputs=(
-        "raw.landed_files", "raw.quarantine", "raw.accounts", "raw.prices", "raw.usage", "billing.waiting",
-        "raw.vendors", "raw.purchase_orders", "raw.payables", "raw.bank_transactions", "raw.open_items", "raw.disputes",
+        "raw.landed_files", "raw.quarantine", "raw.accounts", "raw.prices", "raw.usage", "billing.usage_rollup",
+        "billing.waiting", "raw.vendors", "raw.purchase_orders", "raw.payables", "raw.bank_transactions", "raw.open_items", "raw.disputes",
         "raw.promises", "raw.exemptions",
     ),
     gates=("files", "usage"),
@@ -40,8 +40,8 @@ INGESTION = Stage(
 BILLING_AGGREGATION = Stage(
     name="billing_aggregation",
     inputs=(
-        "raw.landed_files", "raw.accounts", "raw.prices", "raw.usage", "billing.waiting", "billing.charges", "billing.adjustments",
-        "billing.late_usage",
+        "raw.landed_files", "raw.accounts", "raw.prices", "raw.usage", "billing.usage_rollup", "billing.waiting", "billing.charges",
+        "billing.adjustments", "billing.late_usage",
     ),
     outputs=("billing.charges", "billing.adjustments", "billing.late_usage"),
     gates=("charges", "adjustments", "conservation", "month_on_month"),

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.billing_aggregation import adjustments, late_usage, models, transforms
+from jobs.billing_aggregation import adjustments, late_usage, models, sums, transforms
 from jobs.billing_aggregation.settings import settings
 from jobs.billing_aggregation.tables import CHARGES
 from jobs.ledger.facts import current_accounts
 from jobs.ledger.periods import Period
+from jobs.ledger.price_spans import price_spans
 from jobs.ledger.tenants import chosen
 from jobs.runtime.contract import Invocation, Planned, Written
 from jobs.runtime.errors import UpstreamMissing
@@ -17,6 +18,7 @@ from jobs.runtime.house import House, Snapshot
 from jobs.runtime.ops import Unit
 from jobs.stages import BILLING_AGGREGATION, INGESTION, INVOICE_GENERATION
 
+RAW = "raw"  # parameter `from`: rate every record again instead of what was summed as it landed
 WHAT_TO_DO = "Land the missing or mended price or account (countinghouse land, then run ingestion)"
 
 
@@ -39,7 +41,10 @@ def plan(snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Pla
         inputs |= {late_usage.USAGE_OF + month: seen for month, seen in late.items()}
         issued = snapshot.latest.get(Unit(INVOICE_GENERATION.name, tenant, period.key))
         frozen = f"invoiced by {issued.run_id}, frozen since; later usage is billed in an open month" if issued else None
-        planned.append(Planned(Unit(BILLING_AGGREGATION.name, tenant, period.key), inputs, frozen=frozen))
+        parameters = {"from": RAW} if invocation.parameters.get("from") == RAW else {}
+        planned.append(
+            Planned(Unit(BILLING_AGGREGATION.name, tenant, period.key), inputs, parameters=parameters, frozen=frozen)
+        )
     if not planned:
         raise UpstreamMissing(
             f"billing_aggregation {period}: no tenant has usage published for this month. Nothing was charged. "
@@ -58,9 +63,30 @@ def write(house: House) -> Written:
     def rated(usage: DataFrame, of: DataFrame, period: Period) -> DataFrame:
         return transforms.charges(usage, adjustments.prices_of(prices, of), of, zones, period, asked)
 
-    charges = transforms.charges(_usage(house), prices, accounts, zones, house.run.month, asked)
+    charges = transforms.charges_of_sums(
+        _sums(house, price_spans(prices, zones), asked), prices, accounts, house.run.month, asked
+    )
     staged = {CHARGES.name: house.stage(charges, CHARGES.name)}
     return Written(staged | late_usage.adjust(house, accounts, rated))
+
+
+def _sums(house: House, spans: DataFrame, asked: frozenset[str]) -> DataFrame:
+    """The month's sums: from the rollup, and from the records where it does not tell, or nothing may be built on it."""
+    if house.run.parameters.get("from") == RAW or not was_rolled_up(house):
+        return sums.of_usage(_usage(house), spans, asked)
+    rollup = house.standing_of_month("billing.usage_rollup")
+    single = sums.told_by_records(rollup, spans).persist()  # small, and read twice
+    usage = None if single.isEmpty() else house.standing_of_month("raw.usage")
+    return sums.of_month(rollup, usage, single, spans, asked)
+
+
+def was_rolled_up(house: House) -> bool:
+    """Whether all usage of the month was summed as it landed; what an earlier version of the house has landed was not."""
+    of_month = {Unit(INGESTION.name, tenant, house.run.month.key, "usage") for tenant in house.run.tenants}
+    brought = (
+        {table.name: table.rows for table in told.tables} for told in house.snapshot.publications if told.unit in of_month
+    )
+    return all("billing.usage_rollup" in tables or not tables.get("raw.usage") for tables in brought)
 
 
 def audit(house: House) -> dict[str, DataFrame]:
@@ -84,6 +110,6 @@ def audit(house: House) -> dict[str, DataFrame]:
 
 def _usage(house: House) -> DataFrame:
     usage = house.standing_of_month("raw.usage")
-    if transforms.revised(usage).isEmpty():  # told by the files' statistics; most months end here
+    if sums.revised(usage).isEmpty():  # told by the files' statistics; most months end here
         return usage
-    return transforms.latest_revisions(usage)
+    return sums.latest_revisions(usage)

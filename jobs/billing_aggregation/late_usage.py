@@ -8,7 +8,7 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from jobs.billing_aggregation import adjustments, transforms
+from jobs.billing_aggregation import adjustments, sums
 from jobs.billing_aggregation.adjustments import ACCOUNT
 from jobs.billing_aggregation.settings import settings
 from jobs.billing_aggregation.tables import ADJUSTMENTS, CHARGES, LATE_USAGE
@@ -68,7 +68,7 @@ def adjust(house: House, accounts: DataFrame, rate: Rate) -> dict[str, str]:
     again = _nothing(house).drop("publication_id")
     for month, tenants in recent.items():
         mine = _concerned(house).where(F.col("period") == F.lit(Period(month).first_day))
-        usage = adjustments.only(transforms.latest_revisions(_usage(house, {month: tenants})), mine)
+        usage = adjustments.only(sums.latest_revisions(_usage(house, {month: tenants})), mine)
         again = again.unionByName(rate(usage, adjustments.only(accounts, mine), Period(month)))
     differences = adjustments.differences(again, _billed(house, recent), house.run.month)
     differences.write.mode("overwrite").parquet(house.place(CHANGES))
@@ -102,7 +102,7 @@ def account(house: House) -> tuple[DataFrame, DataFrame] | None:
     mine = _concerned(house).join(_waits(house), on=ACCOUNT, how="left_anti")
     usage = reduce(
         DataFrame.unionByName,
-        (transforms.latest_revisions(_usage(house, {month: tenants})) for month, tenants in months.items()),
+        (sums.latest_revisions(_usage(house, {month: tenants})) for month, tenants in months.items()),
     )
     billed = _billed(house, months).unionByName(adjustments.as_charges(adjusted(house)))
     return adjustments.of(usage, mine), adjustments.of(billed, mine)

@@ -14,7 +14,8 @@ from jobs.billing_aggregation.proration import fee_period, proration
 from jobs.ledger.columns import QUANTITY, RATED
 from jobs.ledger.money import exact_product, exact_sum
 from jobs.ledger.periods import Period
-from jobs.ledger.pricing import BY_RECORD, COUNT, MONEY, PERCENT, PRICE, PRICE_ON_RECORD, WHOLE, number, parsed
+from jobs.ledger.price_spans import by_record
+from jobs.ledger.pricing import COUNT, MONEY, PERCENT, PRICE, PRICE_ON_RECORD, WHOLE, number, parsed
 
 FLAT, CAPACITY, MATRIX, PERCENTAGE_TOTAL = "flat", "capacity", "matrix", "percentage_total"
 PER_UNIT = ("per_unit", "unit")
@@ -39,11 +40,6 @@ def asked(prices: DataFrame) -> DataFrame:
     wanted = {TIERS: tiered, RECORDS: by_record(), SETTLEMENT: together}
     told_so = F.array_compact(F.array(*(F.when(condition, F.lit(name)) for name, condition in wanted.items())))
     return prices.select(F.explode(told_so).alias("asked")).distinct()
-
-
-def by_record() -> Column:
-    """Whether a price has to see the single records. On raw.prices."""
-    return F.col("model").isin(*BY_RECORD)
 
 
 def terms(prices: DataFrame, period: Period, asked: frozenset[str]) -> DataFrame:

@@ -7,39 +7,17 @@ from decimal import Decimal
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from jobs.billing_aggregation import models, settlement
+from jobs.billing_aggregation import models, settlement, sums
 from jobs.billing_aggregation.models import EVERYTHING, RECORDS, SETTLEMENT, TIERS
 from jobs.billing_aggregation.tables import CHARGES
 from jobs.ledger.columns import QUANTITY, RATED
 from jobs.ledger.identity import natural_id
 from jobs.ledger.money import exact_product
 from jobs.ledger.periods import Period
+from jobs.ledger.price_spans import price_spans
 from jobs.ledger.pricing import PRICE_ON_RECORD
 
 NATURAL = ["kind", "account_id", "product_id", "price_id", "model", "region", "unit", "currency"]  # names a charge
-
-
-def revised(usage: DataFrame) -> DataFrame:
-    """The rows that say something of a record that was said before."""
-    return usage.where((F.col("revision") > 0) | F.col("withdrawn"))
-
-
-def latest_revisions(usage: DataFrame) -> DataFrame:
-    """Of every record its highest revision, unless that withdraws it. usage: raw.usage of one month.
-
-    Only records that were revised are compared; the others pass without a shuffle.
-    """
-    key = ["tenant_id", "record_id"]
-    spoken_of = revised(usage).select(*key).distinct()
-    untouched = usage.join(F.broadcast(spoken_of), on=key, how="left_anti")
-    newest = Window.partitionBy(*key).orderBy(F.col("revision").desc())
-    chosen = (
-        usage.join(F.broadcast(spoken_of), on=key, how="left_semi")
-        .select("*", F.row_number().over(newest).alias("age"))
-        .where((F.col("age") == 1) & ~F.col("withdrawn"))
-        .drop("age")
-    )
-    return untouched.unionByName(chosen)
 
 
 def charges(
@@ -50,19 +28,29 @@ def charges(
     period: Period,
     asked: frozenset[str] = EVERYTHING,
 ) -> DataFrame:
-    """Charge one month of usage by the models that the price list declares, or at the price on the record.
+    """Charge one month of usage, read record by record. zones: tenant_id, timezone, in which a tenant's days begin.
 
-    usage: standing revisions of one month. prices: raw.prices. accounts: one row per account. zones: tenant_id, timezone,
-    in which a tenant's days begin. asked: what the price list asks for, as models.asked() tells; what it does not ask for is
-    left out of the plan, so that a month of prices per unit reads and sorts no more than it needs.
+    usage: standing revisions of one month; the rest, and what comes back, as in charges_of_sums().
+    """
+    summed = sums.of_usage(usage, price_spans(prices, zones), asked)
+    return charges_of_sums(summed, prices, accounts, period, asked)
+
+
+def charges_of_sums(
+    summed: DataFrame, prices: DataFrame, accounts: DataFrame, period: Period, asked: frozenset[str] = EVERYTHING
+) -> DataFrame:
+    """Charge a month's sums of usage by the models that the price list declares, or at the price on the record.
+
+    summed: as sums.of_usage() returns them. prices: raw.prices. accounts: one row per account. asked: what the price list asks for,
+    as models.asked() tells; what it does not ask for is left out of the plan, so that a month of prices per unit reads and sorts
+    no more than it needs.
     Returns CHARGES without publication_id. A month's quantity of one account, price, region and unit is rated as a whole
     (docs/pricing.md); amounts are in currency units, not rounded below 18 decimals; rounding belongs to the document. A charge
     with no price in force, or with several, keeps a null amount for the suite to refuse; so does one of an unknown account (null
     currency). Source: docs/decisions/0001-rounding.md, 0008-pricing-models.md
     """
     listed = F.broadcast(models.terms(prices, period, asked))
-    sums = _summed(_by_day_of_price_change(usage, price_days(prices, zones), asked), asked)
-    priced = _with_price(_in_currency(sums, accounts), prices, asked)
+    priced = _with_price(_in_currency(summed, accounts), prices, asked)
     if RECORDS in asked:
         priced = models.rated_records(priced.join(listed, on=["tenant_id", "price_id"], how="left"))
     if SETTLEMENT in asked:
@@ -76,17 +64,6 @@ def charges(
     columns = [field.name for field in CHARGES.schema.fields if field.name != "publication_id"]
     dated = lines.withColumn("period", F.lit(period.first_day))
     return dated.withColumn("charge_id", natural_id("tenant_id", "period", *NATURAL, "prices_in_force")).select(*columns)
-
-
-def _summed(billed: DataFrame, asked: frozenset[str]) -> DataFrame:
-    """Usage by everything that can decide its price; a record stays by itself where its product has a price that looks at it."""
-    dimensions = ["tenant_id", "account_id", "product_id", "region", "unit", "recorded_currency", "priced_on", "on_record"]
-    product = exact_product(F.col("quantity"), F.col("unit_price"))
-    return billed.groupBy(*dimensions, *(["record"] if RECORDS in asked else [])).agg(
-        F.sum("quantity").cast(QUANTITY).alias("quantity"),
-        F.sum(F.when(F.col("on_record"), product)).cast(RATED).alias("record_amount"),
-        F.count(F.lit(1)).alias("usage_rows"),
-    )
 
 
 def _by_price(priced: DataFrame, asked: frozenset[str]) -> DataFrame:
@@ -143,57 +120,12 @@ def _in_lines(rows: DataFrame, asked: frozenset[str]) -> DataFrame:
     return rows.select("*", F.explode(lines).alias("line")).drop("quantity", "usage_rows").select("*", "line.*")
 
 
-def _in_currency(sums: DataFrame, accounts: DataFrame) -> DataFrame:
+def _in_currency(summed: DataFrame, accounts: DataFrame) -> DataFrame:
     """Sums with the currency they are billed in: their own where they carry a price, else that of the account; and who pays."""
     billed_in = accounts.select("tenant_id", "account_id", "payer_account_id", F.col("currency").alias("account_currency"))
     currency = F.when(F.col("on_record"), F.col("recorded_currency")).otherwise(F.col("account_currency"))
-    owned = sums.join(billed_in, on=["tenant_id", "account_id"], how="left").withColumn("currency", currency)
+    owned = summed.join(billed_in, on=["tenant_id", "account_id"], how="left").withColumn("currency", currency)
     return owned.drop("recorded_currency", "account_currency")
-
-
-def price_days(prices: DataFrame, zones: DataFrame) -> DataFrame:
-    """The spans of time within which no price of a product begins or ends.
-
-    prices: raw.prices. zones: tenant_id, timezone, in which a tenant's days begin.
-    Returns tenant_id, product_id, day (the first of the span), begins and ends (instants; ends is null for the last span),
-    by_record (whether the product has a price that looks at single records).
-    A day that a change of clocks cuts short begins at its first instant.
-    """
-    bounds = prices.select(
-        "tenant_id", "product_id", models.by_record().alias("by_record"),
-        F.explode(F.array("valid_from", "valid_to")).alias("day"),
-    ).where(F.col("day").isNotNull())  # fmt: skip
-    distinct = bounds.groupBy("tenant_id", "product_id", "day").agg(F.max("by_record").alias("by_record"))
-    days = distinct.join(F.broadcast(zones), on="tenant_id", how="inner")
-    begins = F.to_utc_timestamp(F.col("day").cast("timestamp"), F.col("timezone"))
-    following = Window.partitionBy("tenant_id", "product_id").orderBy("day")
-    return days.select(
-        "tenant_id", "product_id", "day", begins.alias("begins"), F.lead(begins).over(following).alias("ends"),
-        F.max("by_record").over(Window.partitionBy("tenant_id", "product_id")).alias("by_record"),
-    )  # fmt: skip
-
-
-def _by_day_of_price_change(usage: DataFrame, days: DataFrame, asked: frozenset[str]) -> DataFrame:
-    """Usage with the day that decides its price: the latest day on which a price of its product begins or ends.
-
-    Between two such days the price is the same, so that a month of usage is summed before it is priced. `record` tells single
-    records apart where a price of the product looks at them, and is null elsewhere; it is there only if it is asked for.
-    """
-    alone = F.col("d.by_record") & F.col("u.unit_price").isNull()
-    of_record = F.struct(*(F.col(f"u.{name}") for name in models.OF_A_RECORD))
-    record = [F.when(alone, of_record).alias("record")] if RECORDS in asked else []
-    on_record = F.col("u.unit_price").isNotNull()
-    within = (F.col("u.usage_start") >= F.col("d.begins")) & (
-        F.col("d.ends").isNull() | (F.col("u.usage_start") < F.col("d.ends"))
-    )
-    same = [F.col(f"u.{name}") == F.col(f"d.{name}") for name in ("tenant_id", "product_id")]
-    return usage.alias("u").join(F.broadcast(days.alias("d")), on=[*same, within], how="left").select(
-        "u.tenant_id", "u.account_id", "u.product_id", "u.region", "u.unit", "u.quantity", "u.unit_price",
-        F.when(on_record, F.col("u.currency")).alias("recorded_currency"),
-        on_record.alias("on_record"),
-        F.when(~on_record, F.col("d.day")).alias("priced_on"),
-        *record,
-    )  # fmt: skip
 
 
 def _with_price(summed: DataFrame, prices: DataFrame, asked: frozenset[str]) -> DataFrame:

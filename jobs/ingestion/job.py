@@ -11,13 +11,14 @@ from itertools import groupby
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.ingestion import decode, files, transforms
+from jobs.ingestion import decode, files, rollup, transforms
 from jobs.ingestion.feeds import FEEDS, FeedType
 from jobs.ingestion.files import LANDED, Delivered, LandingFile
 from jobs.ingestion.settings import settings
-from jobs.ingestion.tables import LANDED_FILES, QUARANTINE, USAGE, WAITING
+from jobs.ingestion.tables import LANDED_FILES, PRICES, QUARANTINE, USAGE, USAGE_ROLLUP, WAITING
 from jobs.ingestion.transforms import ACCEPTED, DUPLICATE, QUARANTINED
 from jobs.ledger.periods import Period
+from jobs.ledger.price_spans import price_spans
 from jobs.ledger.tenants import Tenant, chosen, tenants
 from jobs.runtime import delta_log
 from jobs.runtime.contract import Invocation, Planned, Written
@@ -29,6 +30,7 @@ from jobs.stages import INGESTION, INVOICE_GENERATION
 FEEDS_AT_ONCE = (
     2  # while one is planned another computes; more would wait for each other and fill the memory. Source: decision 4
 )
+ZONES = "tenant_id string, timezone string"  # in which a tenant's days begin
 WHAT_TO_DO = "Look at raw.quarantine and raw.landed_files of the tenant, mend the file or its mapping"
 
 
@@ -65,6 +67,8 @@ def write(house: House) -> Written:
     with ThreadPoolExecutor(FEEDS_AT_ONCE) as pool:
         judged = list(pool.map(landed, (feed for feed in FEEDS.values() if of_feed[feed.name])))
     staged = {one.feed.table.name: house.place(one.feed.table.name) for one in judged}
+    for one in (one for one in judged if one.feed.table is USAGE):
+        staged[USAGE_ROLLUP.name] = house.stage(_rolled_up(house, one, mine), USAGE_ROLLUP.name)
     if USAGE.name in staged and (late := _frozen_months(house)) is not None:
         staged[WAITING.name] = house.stage(transforms.waiting(house.staged(USAGE.name), late), WAITING.name)
     counted: dict[str, dict[str, object]] = {file.landing_id: {} for file in found}
@@ -84,17 +88,14 @@ class _Judged:
     feed: FeedType
     landed: list[LandingFile]
     rows: DataFrame
-    repeated: DataFrame  # kept in memory
+    doubtful: DataFrame | None  # kept in memory, as is
+    repeated: DataFrame
     verdicts: DataFrame
 
 
 def _judged(house: House, feed: FeedType, landed: list[LandingFile], mine: dict[str, Tenant], totals: int) -> _Judged:
     """Every row of one feed's files with its verdict. Repetitions are found first, so that the rest is one pass."""
-    rows = _canonical(house, feed, landed, mine, totals)
-    existing = house.standing(feed.table.name)
-    replaced = [file.replaces for file in landed if file.replaces]
-    if replaced:
-        existing = existing.where(~F.col("landing_id").isin(*replaced))
+    rows, existing = _canonical(house, feed, landed, mine, totals), _existing(house, feed, landed)
     order = house.spark.createDataFrame(
         [(file.landing_id, at) for at, file in enumerate(landed)], "landing_id string, file_order int"
     )
@@ -103,10 +104,29 @@ def _judged(house: House, feed: FeedType, landed: list[LandingFile], mine: dict[
     if doubtful.count():  # counted, so that Spark knows how few they are before it plans to join them
         repeated = repeated.persist()
         repeated.count()
-    else:  # told so, Spark leaves out every join with them
-        repeated = house.spark.createDataFrame([], repeated.schema)
+        return _Judged(feed, landed, rows, doubtful, repeated, transforms.with_verdicts(rows, repeated, feed))
     doubtful.unpersist()
-    return _Judged(feed, landed, rows, repeated, transforms.with_verdicts(rows, repeated, feed))
+    repeated = house.spark.createDataFrame([], repeated.schema)  # told so, Spark leaves out every join with them
+    return _Judged(feed, landed, rows, None, repeated, transforms.with_verdicts(rows, repeated, feed))
+
+
+def _existing(house: House, feed: FeedType, landed: list[LandingFile]) -> DataFrame:
+    """What earlier runs have accepted of a feed and these files do not replace."""
+    existing = house.standing(feed.table.name)
+    replaced = [file.replaces for file in landed if file.replaces]
+    return existing.where(~F.col("landing_id").isin(*replaced)) if replaced else existing
+
+
+def _rolled_up(house: House, usage: _Judged, mine: dict[str, Tenant]) -> DataFrame:
+    """The staged usage summed, by the prices that are known with those of this run."""
+    staged, prices = house.staged(USAGE.name), house.standing(PRICES.name)
+    if house.was_staged(PRICES.name):
+        prices = prices.unionByName(house.staged(PRICES.name))
+    zones = house.spark.createDataFrame([(name, tenant.timezone) for name, tenant in mine.items()], ZONES)
+    sums = rollup.rolled_up(staged, price_spans(prices, zones))
+    if usage.doubtful is None:
+        return sums
+    return sums.unionByName(rollup.said_again(staged, _existing(house, usage.feed, usage.landed), usage.doubtful))
 
 
 def _quarantined(judged: _Judged) -> DataFrame:
@@ -132,6 +152,8 @@ def _count(house: House, judged: list[_Judged], totals: int, counted: dict[str, 
         counted[row["landing_id"]][row["how"]] = row["count"]
     for one in judged:
         one.repeated.unpersist()
+        if one.doubtful is not None:
+            one.doubtful.unpersist()
 
 
 def _canonical(house: House, feed: FeedType, landed: list[LandingFile], mine: dict[str, Tenant], totals: int) -> DataFrame:
@@ -171,7 +193,12 @@ def audit(house: House) -> dict[str, DataFrame]:
     landed = house.staged("raw.landed_files")
     nothing = house.spark.createDataFrame([], USAGE.schema)
     usage = house.staged(USAGE.name) if house.was_staged(USAGE.name) else nothing
-    return {"files": landed, "usage": transforms.usage_account(usage, landed)}
+    rolled = (
+        house.staged(USAGE_ROLLUP.name)
+        if house.was_staged(USAGE_ROLLUP.name)
+        else house.spark.createDataFrame([], USAGE_ROLLUP.schema)
+    )
+    return {"files": landed, "usage": transforms.usage_account(usage, rolled, landed)}
 
 
 def _arrivals(snapshot: Snapshot, mine: dict[str, Tenant], replay: str | None) -> list[LandingFile]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pyspark.sql import types as T
 
-from jobs.ledger.columns import COUNT, CURRENCY, PERIOD, PUBLICATION, QUANTITY, TENANT, optional
+from jobs.ledger.columns import COUNT, CURRENCY, PERIOD, PUBLICATION, QUANTITY, RATED, TENANT, optional
 from jobs.runtime.tables import Table
 
 SOURCE = (optional("landing_id", T.StringType()), optional("row_number", T.LongType()))
@@ -129,6 +129,37 @@ USAGE = Table(  # one row per source record
     T.StructType([TENANT, PERIOD, *USAGE_COLUMNS, *SOURCE, PUBLICATION]),
     kind="issued",
     order=("account_id", "product_id"),
+)
+
+USAGE_ROLLUP = (
+    Table(  # one row per tenant, period, landing, account, product, region, unit, currency, on_record and span_day
+        "billing.usage_rollup",
+        T.StructType(
+            [
+                TENANT,
+                PERIOD,
+                optional("landing_id", T.StringType()),
+                optional("account_id", T.StringType()),
+                optional("product_id", T.StringType()),
+                optional("region", T.StringType()),
+                optional("unit", T.StringType()),
+                optional("currency", CURRENCY),  # of a price on the record, else null
+                optional("on_record", T.BooleanType()),  # whether the records carry their price
+                optional("span_day", T.DateType()),  # since when no price of the product changed, as known when it landed
+                optional("quantity", QUANTITY),  # of all accepted rows, withdrawn ones too
+                optional("record_amount", RATED),  # at the prices on the records
+                optional("usage_rows", COUNT),
+                optional(
+                    "revised_rows", COUNT
+                ),  # more than 0: records here are withdrawn or said again, so sums do not tell
+                optional("first_usage", T.TimestampType()),  # usage_start
+                optional("last_usage", T.TimestampType()),
+                PUBLICATION,
+            ]
+        ),
+        kind="issued",
+        order=("account_id", "product_id"),
+    )
 )
 
 WAITING = Table(  # one row per usage record that came after its month was invoiced

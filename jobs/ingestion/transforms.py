@@ -325,10 +325,11 @@ def waiting(accepted: DataFrame, frozen: DataFrame) -> DataFrame:
     )  # fmt: skip
 
 
-def usage_account(usage: DataFrame, landed_files: DataFrame) -> DataFrame:
-    """Per tenant, in one pass over the staged usage: what was accepted, beside what the files' accounts say.
+def usage_account(usage: DataFrame, rolled_up: DataFrame, landed_files: DataFrame) -> DataFrame:
+    """Per tenant, in one pass over the staged usage: what was accepted, beside what the files' accounts and the rollup say.
 
-    Returns tenant_id, rows_staged, rows_told, records (distinct record and revision), unusable (a required column is null).
+    Returns tenant_id, rows_staged, rows_told, rows_rolled, records (distinct record and revision), unusable (a required column is
+    null), quantity_staged, quantity_rolled; 0 where there is none.
     """
     required = ("record_id", "account_id", "product_id", "usage_start", "quantity", "period")
     unusable = F.lit(False)
@@ -338,8 +339,15 @@ def usage_account(usage: DataFrame, landed_files: DataFrame) -> DataFrame:
         F.count(F.lit(1)).alias("rows_staged"),
         F.countDistinct("record_id", "revision").alias("records"),
         F.sum(F.when(unusable, 1).otherwise(0)).alias("unusable"),
+        F.sum("quantity").cast(QUANTITY).alias("quantity_staged"),
+    )
+    rolled = rolled_up.groupBy("tenant_id").agg(
+        F.sum("usage_rows").alias("rows_rolled"), F.sum("quantity").cast(QUANTITY).alias("quantity_rolled")
     )
     told = landed_files.where(F.col("feed") == "usage").groupBy("tenant_id").agg(F.sum("rows_accepted").alias("rows_told"))
-    both = told.join(staged, on="tenant_id", how="full_outer")
-    counted = [F.coalesce(name, F.lit(0)).alias(name) for name in ("rows_staged", "rows_told", "records", "unusable")]
-    return both.select("tenant_id", *counted)
+    every = told.join(staged, on="tenant_id", how="full_outer").join(rolled, on="tenant_id", how="full_outer")
+    counts = ("rows_staged", "rows_told", "rows_rolled", "records", "unusable")
+    counted = [F.coalesce(name, F.lit(0)).alias(name) for name in counts]
+    nothing = F.lit(0).cast(QUANTITY)
+    summed = [F.coalesce(name, nothing).alias(name) for name in ("quantity_staged", "quantity_rolled")]
+    return every.select("tenant_id", *counted, *summed)

@@ -45,13 +45,16 @@ def run(
     verb: Annotated[Optional[str], typer.Option(help="Only write, audit or publish.")] = None,  # noqa: UP045
     issue_date: Annotated[Optional[str], typer.Option(help="The date on the documents; fixed at first issue.")] = None,  # noqa: UP045
     replay: Annotated[Optional[str], typer.Option(help="tenant/feed/file to read again with a mended mapping.")] = None,  # noqa: UP045
+    from_raw: Annotated[
+        bool, typer.Option("--from-raw", help="Rate every usage record, not the sums made at landing.")
+    ] = False,
     reason: Annotated[str, typer.Option(help="Why; kept in every commit.")] = "",
     run_key: Annotated[Optional[str], typer.Option(help="Name of the run; verbs given one by one share it.")] = None,  # noqa: UP045
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, do nothing.")] = False,
 ) -> None:
     """Run one stage for one month: write, audit, publish."""
     Period(period)
-    named = {"issue_date": issue_date, "replay": replay}
+    named = {"issue_date": issue_date, "replay": replay, "from": "raw" if from_raw else None}
     invocation = Invocation(
         stage=stage,
         period=period,

@@ -35,7 +35,7 @@ from jobs.runtime.contract import Invocation
 from jobs.runtime.logs import say
 from tests.benchmarks import decisions
 from tests.benchmarks.measure import Children, Measured, family, measured, peak_megabytes
-from tests.benchmarks.rows import PERIOD, Month, files_for, write_tenant
+from tests.benchmarks.rows import PERIOD, Month, files_for, write_late, write_tenant
 
 ROWS, SMALL_ROWS = 20_000_000, 200_000
 DECISIONS, SMALL_DECISIONS = 1_000_000, 10_000
@@ -43,8 +43,11 @@ ROWS_OF_AN_ACCOUNT = 1_000
 BIG, LITTLE = "bench-big", ("bench-little-1", "bench-little-2")
 TENANT_COUNTS, ROWS_OF_A_TINY_TENANT = (1, 20, 80), 200
 THREADS = 2
+ONE_LATE_IN = 100
 CHEAP_ROWS = 3_000_000  # up to so many rows landing is repeated too
 VERBS = ("write", "audit", "publish")
+BESIDE = (("landing", "land"), ("rebuild", "charge"), ("rebuild", "whole"), ("close", "whole"))  # what DuckDB does beside it
+GROWING = ("landing", "rebuild", "close")
 
 Figures = dict[str, Any]
 
@@ -59,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     figures: Figures = {"rows": rows, "processors": os.cpu_count(), "scales": []}
     try:
         for count in (rows // 10, rows) if rows else ():
-            figures["scales"].append(_scale(count, scratch / f"home-{count}", asked.repeat))
+            figures["scales"].append(_scale(count, rows // ROWS_OF_AN_ACCOUNT, scratch / f"home-{count}", asked.repeat))
             _keep(figures)
         if figures["scales"]:
             figures["growth"] = _growth(*figures["scales"])
@@ -72,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if made:
             shutil.rmtree(scratch, ignore_errors=True)
     _show(figures)
-    return 0 if all(scale["comparison"]["equal"] for scale in figures["scales"]) else 1
+    return 0 if all(scale["duckdb_compare"]["equal"] for scale in figures["scales"]) else 1
 
 
 def _keep(figures: Figures) -> None:
@@ -117,12 +120,12 @@ def _home(home: Path) -> Iterator[int]:
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
-def _scale(rows: int, home: Path, repeat: int) -> Figures:
-    """Land and charge a month of `rows` rows, ours and DuckDB's."""
-    told: Figures = {"rows": rows, "accounts": rows // ROWS_OF_AN_ACCOUNT}
+def _scale(rows: int, accounts: int, home: Path, repeat: int) -> Figures:
+    """Land and charge a month of `rows` rows, ours and DuckDB's; charge it again from its records, and after late rows."""
+    told: Figures = {"rows": rows, "accounts": accounts}
     with _home(home) as server, Children(server) as workers:
         say(f"{rows:,} rows: drawing them")
-        big = Month(BIG, rows, rows // ROWS_OF_AN_ACCOUNT, files_for(rows))
+        big = Month(BIG, rows, accounts, files_for(rows))
         little = [Month(name, 4_000, 40, 2) for name in LITTLE]
         for month in (*little, big):
             write_tenant(month, home)
@@ -133,19 +136,24 @@ def _scale(rows: int, home: Path, repeat: int) -> Figures:
         told["landing_accounts_and_prices"] = _all_verbs("ingestion", (BIG,), server)
         held_back()
         told["landing"] = _all_verbs("ingestion", (BIG,), server, repeat if rows <= CHEAP_ROWS else 1)
-        told["aggregation"] = _all_verbs("billing_aggregation", (BIG,), server, repeat)
+        told["rollup"] = _rollup(server, home / "rollup", repeat)
+        told["close"] = _all_verbs("billing_aggregation", (BIG,), server, repeat)
+        charges = _files("billing.charges")
+        told["rebuild"] = _all_verbs("billing_aggregation", (BIG,), server, repeat, name="all-records", **{"from": "raw"})
         told["server_peak_megabytes"] = peak_megabytes(server)
-        published = {name: _files(f"raw.{name}") for name in ("usage", "accounts", "prices")} | {
-            "charges": _files("billing.charges")
-        }
+        published = {name: _files(f"raw.{name}") for name in ("usage", "accounts", "prices")}
+        delivered = [(str(path), BIG, at) for at, path in enumerate(sorted((home / "landing" / BIG / "usage").glob("*")))]
+        request = published | {
+            "charges": charges, "rebuilt": _files("billing.charges"), "threads": THREADS, "repeat": repeat, "files": delivered,
+            "folder": str(home / "duckdb"), "first_day": f"{PERIOD}-01",
+        }  # fmt: skip
+        (home / "duckdb").mkdir()
+        for verb in ("land", "charge", "whole", "compare"):
+            told[f"duckdb_{verb}"] = _duckdb(verb, request, home)
+        told["late_rows"] = write_late(big, home, ONE_LATE_IN)
+        told["late_landing"] = _all_verbs("ingestion", (BIG,), server, name="late")
+        told["close_after_late_rows"] = _all_verbs("billing_aggregation", (BIG,), server, repeat, name="late")
     told["workers_peak_megabytes"] = workers.megabytes
-    request = published | {
-        "threads": THREADS, "repeat": repeat, "folder": str(home / "duckdb"), "first_day": f"{PERIOD}-01",
-        "files": [(str(path), BIG, at) for at, path in enumerate(sorted((home / "landing" / BIG / "usage").glob("*")))],
-    }  # fmt: skip
-    (home / "duckdb").mkdir()
-    told["duckdb_landing"], told["duckdb_aggregation"] = _duckdb("land", request, home), _duckdb("charge", request, home)
-    told["comparison"] = _duckdb("compare", request, home)
     shutil.rmtree(home)
     return told
 
@@ -157,12 +165,39 @@ def _hold_back(folder: Path) -> Callable[[], object]:
     return lambda: aside.rename(folder)
 
 
-def _all_verbs(stage: str, tenants: tuple[str, ...], server: int, repeat: int = 1, period: str = PERIOD) -> Figures:
+def _rollup(server: int, folder: Path, repeat: int) -> Figures:
+    """What summing the usage takes of landing's seconds: the same sums once more, of the usage that was published."""
+    from jobs.ingestion.rollup import rolled_up
+    from jobs.ledger.price_spans import price_spans
+
+    took = []
+    with session.session() as spark:
+        zones = spark.createDataFrame([(BIG, "UTC")], "tenant_id string, timezone string")
+        usage, prices = (
+            spark.read.format("delta").load(delta_log.location(name)).where(f"tenant_id = '{BIG}'")
+            for name in ("raw.usage", "raw.prices")
+        )
+        for _ in range(repeat):
+            with measured(_roots(server)) as one:
+                rows = rolled_up(usage, price_spans(prices, zones)).repartition(THREADS, "account_id")
+                rows.sortWithinPartitions("account_id", "product_id").write.mode("overwrite").parquet(str(folder))
+            took.append(one)
+    return _median(took)
+
+
+def _all_verbs(
+    stage: str,
+    tenants: tuple[str, ...],
+    server: int,
+    repeat: int = 1,
+    period: str = PERIOD,
+    name: str = "",
+    **parameters: str,
+) -> Figures:
     """Each verb of a stage by the real path; write is done `repeat` times, because it does its work until it is published."""
     told: Figures = {}
-    invocation = Invocation(
-        stage, period, run_key=f"bench-{stage}-{'-'.join(tenants)}-{len(list(_roots(server)))}", tenants=tenants
-    )
+    key = f"bench-{stage}-{'-'.join(tenants)}-{name}"
+    invocation = Invocation(stage, period, run_key=key, tenants=tenants, parameters=parameters)
     for verb in VERBS:
         took = []
         for _ in range(repeat if verb == "write" else 1):
@@ -266,7 +301,7 @@ def _work(stage: Figures, key: str = "seconds") -> float:
 
 def _growth(less: Figures, more: Figures) -> Figures:
     told: Figures = {"rows": more["rows"] / less["rows"]}
-    for what in ("landing", "aggregation"):
+    for what in GROWING:
         told[what] = {key: _work(more[what], key) / _work(less[what], key) for key in ("seconds", "cpu_seconds")}
     return told
 
@@ -274,7 +309,7 @@ def _growth(less: Figures, more: Figures) -> Figures:
 def _show(figures: Figures) -> None:
     console = Console(width=125)
     for scale in figures["scales"]:
-        table = Table(title=f"{scale['rows']:,} usage rows, {scale['comparison']['charges']['charges']:,} charges")
+        table = Table(title=f"{scale['rows']:,} usage rows, {scale['duckdb_compare']['charges']['charges']:,} charges")
         for heading in (
             "",
             "seconds",
@@ -288,34 +323,21 @@ def _show(figures: Figures) -> None:
             "others",
         ):
             table.add_column(heading, justify="right" if heading else "left")
-        for what in ("landing", "aggregation"):
-            stage, duck = scale[what], scale[f"duckdb_{what}"]
-            seconds, cpu = _work(stage), _work(stage, "cpu_seconds")
-            table.add_row(
-                f"{what}: write, publish", f"{seconds:.1f}", f"{cpu:.1f}", f"{duck['seconds']:.1f}", f"{duck['cpu_seconds']:.1f}",
-                f"{seconds / duck['seconds']:.1f}", f"{cpu / duck['cpu_seconds']:.1f}", f"{scale['rows'] / seconds:,.0f}",
-                f"{scale['rows'] / cpu:,.0f}", f"{stage['write']['others_share']:.0%} / {duck['others_share']:.0%}",
-            )  # fmt: skip
-            audit = stage["audit"]
-            blank = [""] * 6
-            table.add_row(
-                f"{what}: audit",
-                f"{audit['seconds']:.1f}",
-                f"{audit['cpu_seconds']:.1f}",
-                *blank,
-                f"{audit['others_share']:.0%}",
-            )
+        for what, duck in BESIDE:
+            _show_row(table, what, scale[what], scale[f"duckdb_{duck}"], scale["rows"])
         console.print(table)
-        ducks = max(scale["duckdb_landing"]["peak_megabytes"], scale["duckdb_aggregation"]["peak_megabytes"])
+        close, late = _work(scale["close"]), _work(scale["close_after_late_rows"])
+        console.print(
+            f"of landing, summing the usage: {scale['rollup']['seconds']:.1f} s; a close after {scale['late_rows']:,} late rows: "
+            f"{late:.1f} s, {late / close:.2f} times the close before (landing them {_work(scale['late_landing']):.1f} s)"
+        )
+        ducks = max(scale[f"duckdb_{verb}"]["peak_megabytes"] for verb in ("land", "charge", "whole"))
         console.print(
             f"peak memory: server {scale['server_peak_megabytes']:,.0f} MB, its Python workers {scale['workers_peak_megabytes']:,.0f} MB, "
-            f"DuckDB {ducks:,.0f} MB; results {'equal' if scale['comparison']['equal'] else 'NOT EQUAL'}"
+            f"DuckDB {ducks:,.0f} MB; results {'equal' if scale['duckdb_compare']['equal'] else 'NOT EQUAL'}"
         )
     if growth := figures.get("growth"):
-        told = ", ".join(
-            f"{what} {growth[what]['seconds']:.1f} (CPU {growth[what]['cpu_seconds']:.1f})"
-            for what in ("landing", "aggregation")
-        )
+        told = ", ".join(f"{what} {growth[what]['seconds']:.1f} (CPU {growth[what]['cpu_seconds']:.1f})" for what in GROWING)
         console.print(f"growth with {growth['rows']:.0f} times the rows: {told}")
     if figures["decisions"]:
         _show_decisions(console, figures["decisions"])
@@ -330,6 +352,19 @@ def _show(figures: Figures) -> None:
     per = tenants["seconds_per_further_tenant"]
     table.add_row("each further one", *(f"{sum(stage.values()):.3f}" for stage in per.values()))
     console.print(table)
+
+
+def _show_row(table: Table, what: str, stage: Figures, duck: Figures, rows: int) -> None:
+    """A stage beside what DuckDB takes, and its audit."""
+    seconds, cpu, audit = _work(stage), _work(stage, "cpu_seconds"), stage["audit"]
+    table.add_row(
+        f"{what}: write, publish", f"{seconds:.1f}", f"{cpu:.1f}", f"{duck['seconds']:.1f}", f"{duck['cpu_seconds']:.1f}",
+        f"{seconds / duck['seconds']:.2f}", f"{cpu / duck['cpu_seconds']:.2f}", f"{rows / seconds:,.0f}", f"{rows / cpu:,.0f}",
+        f"{stage['write']['others_share']:.0%} / {duck['others_share']:.0%}",
+    )  # fmt: skip
+    table.add_row(
+        f"{what}: audit", f"{audit['seconds']:.1f}", f"{audit['cpu_seconds']:.1f}", *[""] * 6, f"{audit['others_share']:.0%}"
+    )
 
 
 def _show_decisions(console: Console, scales: list[Figures]) -> None:

@@ -1,7 +1,7 @@
-"""The same work in DuckDB, in a process of its own: `python duck.py land|charge <request.json>`, the answer on stdout as JSON.
+"""The same work in DuckDB, in a process of its own: `python duck.py land|charge|whole|compare <request.json>`, the answer on stdout as JSON.
 
 land: landing files to accepted, quarantined and repeated usage, as jobs/ingestion does it. charge: the published usage to
-priced charges, as jobs/billing_aggregation does it. Types, checks, keys and columns are those of our tables.
+priced charges, as jobs/billing_aggregation does it. whole: both at once, without keeping the usage. Types, checks, keys and columns are those of our tables.
 """
 
 from __future__ import annotations
@@ -126,6 +126,14 @@ CHARGED = """
     ) TO '{folder}/charges' (FORMAT parquet, PARTITION_BY (tenant_id, period), OVERWRITE)
 """
 
+# What is accepted, without writing it: for the whole job at once, from the delivered files to charges.
+STANDING = """
+    CREATE OR REPLACE TEMP VIEW usage AS
+    SELECT * EXCLUDE (reasons) FROM typed ANTI JOIN doubtful USING (tenant_id, record_id) WHERE len(reasons) = 0
+    UNION ALL
+    SELECT * EXCLUDE (reasons, turn, same_turn) FROM settled WHERE turn = 1
+"""
+
 SAME_USAGE = """
     SELECT count(*), sum(hash(record_id, account_id, product_id, epoch_us(usage_start), quantity, unit, region, row_number)::HUGEINT)
     FROM {rows}
@@ -150,48 +158,65 @@ def main() -> None:
     }
     with duckdb.connect(config=config) as connection:
         connection.execute("SET preserve_insertion_order = false")
-        answer = {"land": land, "charge": charge, "compare": compare}[verb](connection, request)
+        answer = {"land": land, "charge": charge, "whole": whole, "compare": compare}[verb](connection, request)
     sys.stdout.write(json.dumps(answer | {"peak_megabytes": peak_megabytes(os.getpid())}))
 
 
 def land(connection: duckdb.DuckDBPyConnection, request: dict[str, Any]) -> dict[str, Any]:
     """Landing, repeated; the medians."""
-    connection.execute("CREATE TEMP TABLE files (path VARCHAR, tenant VARCHAR, place INT)")
-    connection.executemany("INSERT INTO files VALUES (?, ?, ?)", request["files"])
-    paths = [path for path, _, _ in request["files"]]
-    steps = (
-        TYPED.format(files=paths),
-        DOUBTFUL,
-        SETTLED,
-        *(sql.format(**request) for sql in (ACCEPTED, QUARANTINED, COUNTED)),
-    )
-    return _repeated(connection, steps, request)
+    steps = (*_accepting(connection, request), *(sql.format(**request) for sql in (ACCEPTED, QUARANTINED, COUNTED)))
+    return _repeated(connection, steps, request, ("usage", "quarantine"))
 
 
 def charge(connection: duckdb.DuckDBPyConnection, request: dict[str, Any]) -> dict[str, Any]:
-    """Aggregation, repeated; the medians."""
-    _views(connection, request)
-    return _repeated(connection, (CHARGED.format(**request),), request)
+    """Aggregation of the usage that we have published, repeated; the medians."""
+    _views(connection, request, ("usage", "accounts", "prices"))
+    return _repeated(connection, (CHARGED.format(**request),), request, ("charges",))
+
+
+def whole(connection: duckdb.DuckDBPyConnection, request: dict[str, Any]) -> dict[str, Any]:
+    """From the delivered files to charges in one go, usage itself not written, repeated; the medians."""
+    _views(connection, request, ("accounts", "prices"))
+    charging = CHARGED.format(**(request | {"folder": f"{request['folder']}/whole"}))
+    (Path(request["folder"]) / "whole").mkdir(exist_ok=True)
+    return _repeated(connection, (*_accepting(connection, request), STANDING, charging), request, ("whole/charges",))
+
+
+def _accepting(connection: duckdb.DuckDBPyConnection, request: dict[str, Any]) -> tuple[str, ...]:
+    """Read, type, check and compare what was delivered."""
+    connection.execute("CREATE TEMP TABLE files (path VARCHAR, tenant VARCHAR, place INT)")
+    connection.executemany("INSERT INTO files VALUES (?, ?, ?)", request["files"])
+    return TYPED.format(files=[path for path, _, _ in request["files"]]), DOUBTFUL, SETTLED
 
 
 def compare(connection: duckdb.DuckDBPyConnection, request: dict[str, Any]) -> dict[str, Any]:
     """What DuckDB has landed and charged, beside what we have published; equal is equal to the last digit."""
-    _views(connection, request)
+    _views(connection, request, ("usage",))
     theirs = f"read_parquet('{request['folder']}/usage/*/*/*.parquet', hive_partitioning = true)"
     landed = {}
     for side, rows in (("ours", "usage"), ("duckdb", theirs)):
         count, told = connection.execute(SAME_USAGE.format(rows=rows)).fetchone() or (0, 0)
         landed[side] = {"rows": count, "checksum": str(told)}
-    charges = f"SELECT * FROM read_parquet('{request['folder']}/charges/*/*/*.parquet', hive_partitioning = true)"
     names = ("charges", "different", "amount", "amount_there")
-    ours = f"SELECT * FROM {_published(request['charges'])}"
-    told = connection.execute(SAME_CHARGES.format(ours=ours, theirs=charges)).fetchone() or ()
-    charged = dict(zip(names, told, strict=True))
-    return {"usage": landed, "charges": charged, "equal": landed["ours"] == landed["duckdb"] and charged["different"] == 0}
+    whole = f"SELECT * FROM read_parquet('{request['folder']}/whole/charges/*/*/*.parquet', hive_partitioning = true)"
+    charges = f"SELECT * FROM read_parquet('{request['folder']}/charges/*/*/*.parquet', hive_partitioning = true)"
+    pairs = {
+        "charges": (f"SELECT * FROM {_published(request['charges'])}", charges),
+        "rebuilt": (f"SELECT * FROM {_published(request['rebuilt'])}", charges),
+        "whole": (f"SELECT * FROM {_published(request['charges'])}", whole),
+    }
+    told = {
+        name: dict(
+            zip(names, connection.execute(SAME_CHARGES.format(ours=ours, theirs=there)).fetchone() or (), strict=True)
+        )
+        for name, (ours, there) in pairs.items()
+    }
+    same = landed["ours"] == landed["duckdb"] and not any(pair["different"] for pair in told.values())
+    return {"usage": landed, **told, "equal": same}
 
 
-def _views(connection: duckdb.DuckDBPyConnection, request: dict[str, Any]) -> None:
-    for name in ("usage", "accounts", "prices"):
+def _views(connection: duckdb.DuckDBPyConnection, request: dict[str, Any], names: tuple[str, ...]) -> None:
+    for name in names:
         connection.execute(f"CREATE TEMP VIEW {name} AS SELECT * FROM {_published(request[name])}")
 
 
@@ -199,10 +224,12 @@ def _published(files: list[str]) -> str:
     return f"read_parquet({files}, hive_partitioning = true)"
 
 
-def _repeated(connection: duckdb.DuckDBPyConnection, steps: tuple[str, ...], request: dict[str, Any]) -> dict[str, Any]:
+def _repeated(
+    connection: duckdb.DuckDBPyConnection, steps: tuple[str, ...], request: dict[str, Any], written: tuple[str, ...]
+) -> dict[str, Any]:
     told: list[Measured] = []
     for _ in range(request["repeat"]):
-        for folder in ("usage", "quarantine") if len(steps) > 1 else ("charges",):
+        for folder in written:
             shutil.rmtree(Path(request["folder"]) / folder, ignore_errors=True)
         with measured([os.getpid()]) as one:
             for sql in steps:

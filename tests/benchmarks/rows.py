@@ -103,6 +103,19 @@ def write_tenant(month: Month, home: Path) -> None:
             _write(connection, query, _file(home, month.tenant, "usage", number))
 
 
+def write_late(month: Month, home: Path, one_in: int) -> int:
+    """Another file of usage for a month that was written before, with records of their own; how many."""
+    count = month.rows // one_in
+    counts = {"accounts": month.accounts, "products": PRODUCTS}
+    faults = {"repeated": ONE_REPEATED_IN, "contradicted": ONE_CONTRADICTED_IN, "unusable": ONE_UNUSABLE_IN}
+    ends = {"begin": month.rows, "end": month.rows + count, "begin_before": 0, "end_before": 0}
+    with duckdb.connect(config={"threads": 2, "autoload_known_extensions": False}) as connection:
+        connection.execute(MACROS)
+        query = USAGE.format(**counts, **faults, **ends, slots=PRODUCTS_OF_AN_ACCOUNT)
+        _write(connection, query, _file(home, month.tenant, "usage", month.files))
+    return count
+
+
 def files_for(rows: int) -> int:
     """How many files a month of so many rows is delivered in."""
     return max(2, min(16, rows // 1_250_000))

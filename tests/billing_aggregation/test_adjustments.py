@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from pyspark.sql import functions as F
 
-from jobs.billing_aggregation import adjustments, transforms
+from jobs.billing_aggregation import adjustments, sums, transforms
 from jobs.billing_aggregation.tables import ADJUSTMENTS, CHARGES
 from jobs.ledger.periods import Period
 from tests.builders import (
@@ -122,7 +122,7 @@ def test_adjustments_of_adjustments_end_at_the_charges_of_all_facts(spark):
 
     def rated(until):
         rows = usage(spark, *(row for wave in waves[:until] for row in wave))
-        return transforms.charges(transforms.latest_revisions(rows), listed, known, zones, JULY)
+        return transforms.charges(sums.latest_revisions(rows), listed, known, zones, JULY)
 
     def kept(rows, table):
         return table_of(spark, table, [row.asDict() for row in rows.collect()])

@@ -12,8 +12,9 @@ from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 from pyspark.sql import functions as F
 
-from jobs.billing_aggregation import transforms
+from jobs.billing_aggregation import sums, transforms
 from jobs.billing_aggregation.tables import CHARGES
+from jobs.ledger.price_spans import price_spans
 from tests.builders import ALPHA, BETA, JULY, accounts, collected, customer, frame, plain, priced, prices, usage, used
 
 SHOWN = ("price_id", "model", "currency", "quantity", "amount", "usage_rows", "prices_in_force")
@@ -130,7 +131,7 @@ def test_a_day_begins_at_its_first_instant_also_when_clocks_change(spark):
         "tenant_id string, timezone string",
         [{"tenant_id": f"{zone} {day}", "timezone": zone} for zone, day in changes],
     )
-    days = transforms.price_days(listed, zones).withColumn("second", F.unix_timestamp("begins")).collect()
+    days = price_spans(listed, zones).withColumn("second", F.unix_timestamp("begins")).collect()
     assert len(days) == len(changes)
     for row in days:
         local = [
@@ -190,7 +191,7 @@ def standing_quantities(spark):
     """All cases in one job, each as a tenant of its own, with records of the same names."""
     rows = [row | {"tenant_id": case} for case, (told, _) in REVISIONS.items() for row in told]
     found = {case: [] for case in REVISIONS}
-    for case, quantity in collected(transforms.latest_revisions(usage(spark, *rows)), "tenant_id", "quantity"):
+    for case, quantity in collected(sums.latest_revisions(usage(spark, *rows)), "tenant_id", "quantity"):
         found[case].append(quantity)
     return found
 

@@ -11,8 +11,8 @@ from pyspark.sql import functions as F
 
 from jobs.ingestion import transforms
 from jobs.ingestion.feeds import FEEDS
-from jobs.ingestion.tables import USAGE, WAITING
-from tests.builders import GOOD_USAGE, canonical, frame, plain_mapping, source, table_of, usage, used
+from jobs.ingestion.tables import USAGE, USAGE_ROLLUP, WAITING
+from tests.builders import GOOD_USAGE, canonical, collected, frame, plain_mapping, source, table_of, usage, used
 
 FILES = ("f-1", "f-2", "f-3")  # in the order in which a run reads them
 
@@ -204,6 +204,24 @@ def test_the_account_of_usage_counts_what_was_staged_beside_what_was_told(spark)
         {"tenant_id": "alpha", "feed": "usage", "rows_accepted": 2}, {"tenant_id": "alpha", "feed": "prices", "rows_accepted": 9},
         {"tenant_id": "beta", "feed": "usage", "rows_accepted": 1},
     ])  # fmt: skip
-    told = {row["tenant_id"]: row.asDict() for row in transforms.usage_account(rows, files).collect()}
-    assert told["alpha"] == {"tenant_id": "alpha", "rows_staged": 3, "rows_told": 2, "records": 2, "unusable": 1}
-    assert told["beta"] == {"tenant_id": "beta", "rows_staged": 0, "rows_told": 1, "records": 0, "unusable": 0}
+    rolled = table_of(
+        spark,
+        USAGE_ROLLUP,
+        [
+            {"tenant_id": "alpha", "usage_rows": 2, "quantity": "2"},
+            {"tenant_id": "gamma", "usage_rows": 1, "quantity": "0.1"},
+        ],
+    )
+    columns = (
+        "tenant_id",
+        "rows_staged",
+        "rows_told",
+        "rows_rolled",
+        "records",
+        "unusable",
+        "quantity_staged",
+        "quantity_rolled",
+    )
+    assert collected(transforms.usage_account(rows, rolled, files), *columns) == [
+        ("alpha", 3, 2, 2, 2, 1, "3", "2"), ("beta", 0, 1, 0, 0, 0, "0", "0"), ("gamma", 0, 0, 1, 0, 0, "0", "0.1"),
+    ]  # fmt: skip
