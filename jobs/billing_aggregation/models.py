@@ -14,10 +14,26 @@ from jobs.billing_aggregation.proration import fee_period, proration
 from jobs.ledger.columns import QUANTITY, RATED
 from jobs.ledger.money import exact_product, exact_sum
 from jobs.ledger.periods import Period
-from jobs.ledger.price_spans import by_record
-from jobs.ledger.pricing import COUNT, MONEY, PERCENT, PRICE, PRICE_ON_RECORD, WHOLE, number, parsed
+from jobs.ledger.pricing import (
+    AVERAGE,
+    CAPACITY,
+    COUNT,
+    HOW_MANY,
+    LATEST,
+    MONEY,
+    PEAK,
+    PERCENT,
+    PRICE,
+    PRICE_ON_RECORD,
+    SUM,
+    UNIQUE,
+    WHOLE,
+    by_record,
+    number,
+    parsed,
+)  # fmt: skip
 
-FLAT, CAPACITY, MATRIX, PERCENTAGE_TOTAL = "flat", "capacity", "matrix", "percentage_total"
+FLAT, MATRIX, PERCENTAGE_TOTAL = "flat", "matrix", "percentage_total"
 PER_UNIT = ("per_unit", "unit")
 PER_TRANSACTION = ("percentage", "percentage_events")
 OF_THE_TIER_REACHED = ("volume", "stairstep", "blocks_top_tier", "kb_top_tier")  # the others bill each tier's own part
@@ -33,7 +49,7 @@ EVERYTHING = frozenset({TIERS, RECORDS, SETTLEMENT})
 def asked(prices: DataFrame) -> DataFrame:
     """What a price list asks for, in a column `asked`: tiers, records, settlement, once each. prices: raw.prices."""
     told = parsed(F.col("parameters"))
-    tiered = ~F.col("model").isin(*PER_UNIT, PRICE_ON_RECORD) | told["free_units"].isNotNull()
+    tiered = ~F.col("model").isin(*PER_UNIT, PRICE_ON_RECORD) | told["free_units"].isNotNull() | told["measure"].isNotNull()
     together = (F.col("model") == FLAT) | told["shared"].eqNullSafe("true")
     for key in ("min_spend", "max_spend", "discount_pct", "discount_amount"):
         together = together | told[key].isNotNull()
@@ -59,13 +75,14 @@ def terms(prices: DataFrame, period: Period, asked: frozenset[str]) -> DataFrame
             "fixed": _money(told["fixed"]),
             "events": number(told["events"], WHOLE),
             "free_events": F.coalesce(number(told["free_events"], WHOLE), _zero(WHOLE)),
+            "measure": F.coalesce(told["measure"], F.when(model == CAPACITY, PEAK).otherwise(SUM)),
         }
     if RECORDS in asked:
         fields |= {
             "rate": _share_of(told["rate_pct"]),
             "transaction_min": number(told["min"], MONEY).cast(RATED),
             "transaction_max": number(told["max"], MONEY).cast(RATED),
-            "average": told["measure"].eqNullSafe("average"),
+            "of": told["of"],
             "dimensions": told["dimensions"],
             "cells": F.transform(told["prices"], _cell),
         }
@@ -185,8 +202,8 @@ def rated_records(records: DataFrame) -> DataFrame:
     """Records with what each costs by itself, in `record_amount`, where its price looks at single records.
 
     records: tenant_id, account_id, price_id, model, region, unit, currency, quantity, record_amount (of the price on the record),
-    record (OF_A_RECORD, null for a sum), terms (null where no price holds). Fills record_amount, and adds weight: the seconds
-    that a record of a capacity counts for, one at least.
+    record (OF_A_RECORD, null for a sum), terms (null where no price holds). Fills record_amount, and adds what the measures look at:
+    weight (the seconds that a record counts for in an average, one at least), place (in time) and tag (the one that unique counts).
     A matrix without a price for the values of a record takes its price away: the suite then names the product.
     """
     terms, record, quantity = F.col("terms"), F.col("record"), F.col("quantity")
@@ -215,16 +232,32 @@ def rated_records(records: DataFrame) -> DataFrame:
         "price_id": F.when(~unlisted, F.col("price_id")),
         "prices_in_force": F.when(unlisted, 0).otherwise(F.col("prices_in_force")),
         "record_amount": amount,
-        "weight": F.when(F.col("model") == CAPACITY, F.greatest(F.coalesce(seconds, F.lit(1)), F.lit(1))),
+        "weight": F.when(terms["measure"] == AVERAGE, F.greatest(F.coalesce(seconds, F.lit(1)), F.lit(1))),
+        "place": F.struct(record["usage_start"], record["record_id"]),
+        "tag": F.try_element_at(tags, terms["of"]),
     }
     return records.withColumns(told).drop("terms", "record")
 
 
-def capacity() -> Column:
-    """The quantity that a price looks at: of a capacity the peak or the average of its records, else their sum."""
-    average = F.coalesce(F.col("weighted") / F.col("weights").cast("decimal(18,0)"), _zero(COUNT)).cast(QUANTITY)
-    highest = F.when(F.col("terms")["average"], average).otherwise(F.col("peak"))
-    return F.when(F.col("model") == CAPACITY, highest).otherwise(F.col("counted"))
+def of_records() -> list[Column]:
+    """What the measures of single records come to in a group of rated_records(): peak, latest, distinct, average."""
+    weighted = F.sum(exact_product(F.col("quantity"), F.col("weight").cast("decimal(34,21)")))
+    average = F.coalesce(weighted / F.sum("weight").cast("decimal(18,0)"), _zero(COUNT))
+    return [
+        F.max("quantity").alias(PEAK),
+        F.max_by("quantity", "place").alias(LATEST),
+        F.size(F.collect_set("tag")).alias(UNIQUE),
+        average.cast(QUANTITY).alias(AVERAGE),
+    ]
+
+
+def counted(asked: frozenset[str]) -> Column:
+    """The quantity that a price looks at: the sum of the month's usage, or what its measure says. QUANTITY."""
+    measure, found = F.col("terms")["measure"], F.col("counted")
+    found = F.when(measure == HOW_MANY, F.col("events").cast(QUANTITY)).otherwise(found)
+    for name in (UNIQUE, PEAK, LATEST, AVERAGE) if RECORDS in asked else ():
+        found = F.when(measure == name, F.col(name).cast(QUANTITY)).otherwise(found)
+    return found
 
 
 def _less(one: Column, other: Column) -> Column:

@@ -12,7 +12,6 @@ from jobs.billing_aggregation.models import EVERYTHING, RECORDS, SETTLEMENT, TIE
 from jobs.billing_aggregation.tables import CHARGES
 from jobs.ledger.columns import QUANTITY, RATED
 from jobs.ledger.identity import natural_id
-from jobs.ledger.money import exact_product
 from jobs.ledger.periods import Period
 from jobs.ledger.price_spans import price_spans
 from jobs.ledger.pricing import PRICE_ON_RECORD
@@ -56,8 +55,8 @@ def charges_of_sums(
     if SETTLEMENT in asked:
         priced = priced.unionByName(settlement.agreed(prices, accounts, period), allowMissingColumns=True)
     rows = _by_price(priced, asked).join(listed, on=["tenant_id", "price_id"], how="left")
-    if RECORDS in asked:
-        rows = rows.withColumn("counted", models.capacity())
+    if TIERS in asked:
+        rows = rows.withColumn("counted", models.counted(asked))
     together = SETTLEMENT in asked
     rated = _rated(settlement.counted_together(rows) if together else rows, asked)
     lines = settlement.settled(rated, NATURAL) if together else _in_lines(rated, asked)
@@ -74,10 +73,7 @@ def _by_price(priced: DataFrame, asked: frozenset[str]) -> DataFrame:
     """
     itself = F.col("model").isin(*models.DECIDED_BY_RECORD)
     known = F.count(F.when(itself, 1)) == F.count("record_amount")
-    more = []
-    if RECORDS in asked:
-        weighted = exact_product(F.col("quantity"), F.col("weight").cast("decimal(34,21)"))
-        more = [F.max("quantity").alias("peak"), F.sum(weighted).alias("weighted"), F.sum("weight").alias("weights")]
+    more = models.of_records() if RECORDS in asked else []
     payer = ["payer_account_id"] if SETTLEMENT in asked else []
     return priced.groupBy("tenant_id", *(name for name in NATURAL if name != "kind"), "prices_in_force", *payer).agg(
         F.sum("quantity").cast(QUANTITY).alias("quantity"),

@@ -5,15 +5,10 @@ Two stages need this page: ingestion sums usage as it lands, billing aggregation
 
 from __future__ import annotations
 
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from jobs.ledger.pricing import BY_RECORD
-
-
-def by_record() -> Column:
-    """Whether a price has to see the single records. On raw.prices."""
-    return F.col("model").isin(*BY_RECORD)
+from jobs.ledger.pricing import by_record
 
 
 def price_spans(prices: DataFrame, zones: DataFrame) -> DataFrame:

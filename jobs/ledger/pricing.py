@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from jobs.ledger.money import finer
 
 SPEND = ("min_spend", "max_spend", "discount_pct", "discount_amount", "discount_after_maximum")  # may stand on any model
-COUNTED = ("free_units", "shared")  # may stand where a month's quantity is rated as a whole
+COUNTED = ("free_units", "shared", "measure", "of")  # may stand where a month's quantity is rated as a whole
 TIERED = (*COUNTED, "zero_usage_charges_first_flat")
 PER_EVENT = ("fixed", "free_units", "free_events")
 
@@ -40,7 +40,7 @@ MODELS: dict[str, Model] = {
     "percentage": Model(("rate_pct",), (*PER_EVENT, "min", "max", *SPEND)),
     "percentage_events": Model(("rate_pct",), (*PER_EVENT, "min", "max", *SPEND)),
     "percentage_total": Model(("rate_pct",), (*PER_EVENT, "events", "shared", *SPEND)),
-    "capacity": Model(("unit_price",), ("measure", "free_units", *SPEND)),
+    "capacity": Model(("unit_price",), (*COUNTED, *SPEND)),
     "matrix": Model(("dimensions", "prices"), ("unit_price", *SPEND)),
     "blocks_all_tiers": Model(("blocks",), (*COUNTED, *SPEND)),
     "blocks_top_tier": Model(("blocks",), (*COUNTED, *SPEND)),
@@ -49,7 +49,17 @@ MODELS: dict[str, Model] = {
     "price_on_record": Model(),  # its parameters are not read
 }
 PRICE_ON_RECORD = "price_on_record"
-BY_RECORD = ("percentage", "percentage_events", "capacity", "matrix")  # look at every usage record, not at their sum alone
+CAPACITY = "capacity"
+BY_RECORD = ("percentage", "percentage_events", CAPACITY, "matrix")  # look at every usage record, not at their sum alone
+SUM, HOW_MANY, UNIQUE, PEAK, LATEST, AVERAGE = (
+    "sum",
+    "count",
+    "unique",
+    "peak",
+    "latest",
+    "average",
+)  # what a month's usage comes to
+MEASURED_BY_RECORD = (UNIQUE, PEAK, LATEST, AVERAGE)  # sums of sums do not tell these
 
 PRICE = "decimal(34,21)"  # of one unit, and rates in percent: as wide as an exact product takes
 COUNT = "decimal(37,21)"  # of units: usage less one digit, so that differences stay exact
@@ -64,7 +74,7 @@ NUMBERS = {
 TIER_NUMBERS = {"up_to": COUNT, "unit": PRICE, "flat": MONEY, "rate_pct": PERCENT}
 CHOICES = {
     "proration": ("actual_days", "fixed_30"),
-    "measure": ("peak", "average"),
+    "measure": (SUM, HOW_MANY, UNIQUE, PEAK, LATEST, AVERAGE),
     "shared": ("true", "false"),
     "zero_usage_charges_first_flat": ("true", "false"),
     "discount_after_maximum": ("true", "false"),
@@ -76,13 +86,20 @@ LISTS = {
     "prices": "array<struct<`values`: array<string>, unit_price: string>>",
 }
 SCHEMA = ", ".join(
-    [*(f"`{name}` string" for name in (*NUMBERS, *CHOICES)), *(f"`{name}` {kind}" for name, kind in LISTS.items())]
+    [*(f"`{name}` string" for name in (*NUMBERS, *CHOICES, "of")), *(f"`{name}` {kind}" for name, kind in LISTS.items())]
 )
 
 
 def parsed(parameters: Column) -> Column:
     """Parameters as a struct of texts and lists of texts; what is missing or of another shape is null."""
     return F.from_json(parameters, SCHEMA)
+
+
+def by_record() -> Column:
+    """Whether a price has to see the single records. On raw.prices."""
+    return F.col("model").isin(*BY_RECORD) | F.coalesce(
+        parsed(F.col("parameters"))["measure"].isin(*MEASURED_BY_RECORD), F.lit(False)
+    )
 
 
 def number(text: Column, kind: str) -> Column:
@@ -197,6 +214,13 @@ def _other_refusals(model: Column, told: Column) -> list[Column]:
         F.when(
             told["discount_pct"].isNotNull() & told["discount_amount"].isNotNull(),
             F.lit("parameters: discount_pct and discount_amount at once"),
+        ),
+        F.when(
+            told["measure"].eqNullSafe(UNIQUE) & told["of"].isNull(), F.lit("parameters: unique does not say of which tag")
+        ),
+        F.when(
+            ~told["measure"].eqNullSafe(UNIQUE) & told["of"].isNotNull(),
+            F.lit("parameters: of stands without measure unique"),
         ),
         F.when(told["free"].isNotNull() & told["free_units"].isNotNull(), F.lit("parameters: free and free_units at once")),
         F.when(~value("anchor_day").between(1, 31), F.lit("parameters: anchor_day is not from 1 to 31")),

@@ -112,6 +112,27 @@ CASES = {
     "a_capacity_on_average_without_ends": (
         [used("3"), used("9")], [by("capacity", unit_price="2", measure="average")], None, [line("usage", "12", "12")],
     ),
+    "usage_is_counted": ([used("3"), used("8.5")], [by("per_unit", unit_price="2", measure="count")], None, [line("usage", "11.5", "4")]),
+    "the_highest_decides_the_tier": (
+        [used("3"), used("12"), used("5")], [by("graduated", tiers=TIERS, measure="peak")], None, usage_and_flat("20", "22", "6"),
+    ),
+    "the_latest_is_billed": (
+        [used("7", usage_start="2026-07-30T12:00:00"), used("9", usage_start="2026-07-29T12:00:00"), used("1")],
+        [by("per_unit", unit_price="2", measure="latest", free_units="1")], None, [line("usage", "17", "12")],
+    ),
+    "whoever_uses_it_counts_once": (
+        [tagged("5", user="ada"), tagged("6", user="bob"), tagged("7", user="ada"), used("8")],
+        [by("volume", tiers=TIERS, measure="unique", of="user")], None, usage_and_flat("26", "4", "1"),
+    ),
+    "an_average_over_time_fills_packages": (
+        [used("3", usage_end="2026-07-10T13:00:00"), used("9", usage_end="2026-07-10T15:00:00")],
+        [by("package", size="5", price="1.5", measure="average")], None, [line("usage", "12", "3")],
+    ),
+    "linked_accounts_share_tiers_of_what_is_counted": (
+        [used("80"), used("4", account_id="a-2"), used("4", account_id="a-2"), used("1", account_id="a-2")],
+        [by("per_unit", unit_price="1", free_units="2", shared=True, measure="count")], LINKED,
+        [line("usage", "80", "0.5"), line("usage", "9", "1.5", "a-2")],
+    ),
     "a_matrix_looks_at_two_dimensions": (
         [tagged("2", size="s", zone="x"), tagged("5", size="l", zone="x")], [MATRIX], None, [line("usage", "7", "17")],
     ),
@@ -264,9 +285,10 @@ def asked_by(rows):
     wanted = set()
     for row in rows:
         told = json.loads(row["parameters"])
-        if row["model"] not in ("per_unit", "unit") or "free_units" in told:
+        if row["model"] not in ("per_unit", "unit") or {"free_units", "measure"} & set(told):
             wanted.add(models.TIERS)
-        if row["model"] in ("percentage", "percentage_events", "capacity", "matrix"):
+        of_records = told.get("measure") in ("unique", "peak", "latest", "average")
+        if of_records or row["model"] in ("percentage", "percentage_events", "capacity", "matrix"):
             wanted.add(models.RECORDS)
         if row["model"] == "flat" or {"shared", "min_spend", "max_spend", "discount_pct", "discount_amount"} & set(told):
             wanted.add(models.SETTLEMENT)
