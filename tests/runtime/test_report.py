@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from jobs.runtime import charts, report
+from jobs.runtime import charts, report, report_facts
 from tests.runtime import handmade
 from tests.runtime.handmade import SECRET
 
@@ -58,7 +58,7 @@ def test_the_page_fetches_nothing_and_names_nobody(house):
 
 
 def test_the_page_tells_the_facts(house):
-    facts = report.facts()
+    facts = report_facts.facts()
     assert (facts.months, facts.tenants, facts.accounts, facts.charges) == (("2026-01",), 2, 2, 4)
     assert facts.documents == {"invoice": 2}
     assert [(row["currency"], row["gross"]) for row in facts.totals] == [("EUR", Decimal("5.96"))]
@@ -73,12 +73,12 @@ def test_the_page_tells_the_facts(house):
 def test_what_is_incomplete_does_not_count(house):
     handmade.commit("ledger.journal_lines", handmade.entry("alpha", "99"), "dangling", "alpha", "ledger_posting")
     handmade.bill("alpha", [handmade.charge(1, "P1", "777", "77.7", 1)], attempt=2, seen=False)
-    assert report.facts().charges == 4
+    assert report_facts.facts().charges == 4
 
 
 def test_the_truth_is_met(house):
     truth_of(house)
-    (compared,) = report.facts().compared  # February has not been delivered
+    (compared,) = report_facts.facts().compared  # February has not been delivered
     assert compared.equal
     assert "charges 2 of 2, net amount equal to the last digit" in report.summary()
     assert "1 of 1 tenant months equal" in report.write().read_text()
@@ -89,7 +89,7 @@ def test_the_truth_is_met(house):
 )
 def test_the_truth_is_missed(house, charges, amount):
     truth_of(house, charges, amount)
-    (compared,) = report.facts().compared
+    (compared,) = report_facts.facts().compared
     assert not compared.equal
     assert "not equal: alpha 2026-01" in report.summary()
     assert "0 of 1 tenant months equal" in report.write().read_text()
@@ -212,7 +212,7 @@ RECEIPTS = [a_receipt("t1", "exact", "d1"), a_receipt("t2", "without_reference",
 
 
 def test_payables_cash_and_candidates_are_told(busy):
-    money = report.facts().money
+    money = report_facts.facts().money
     assert (money.payables.received, money.payables.decisions) == (3, {"accept": 2, "hold": 0, "reject": 1})
     assert (money.cash.receipts, money.cash.applied, money.cash.left, money.cash.offered) == (2, 1, 1, 1)
     assert money.cash.amounts == ({"currency": "EUR", "received": 17, "applied": 10, "unapplied": 7},)
@@ -229,7 +229,7 @@ def test_payables_cash_and_candidates_are_told(busy):
 
 def test_they_meet_their_truth(busy):
     told_of_money(busy, WRONG, RECEIPTS, {"A1": "warned"})
-    money = report.facts().money
+    money = report_facts.facts().money
     assert money.payables.is_right and money.cash.is_right
     said = report.summary()
     assert "wrong payables 2, caught 2; good ones stopped 0 of 1" in said
