@@ -72,7 +72,7 @@ def said_again(landed: DataFrame, earlier: DataFrame, doubtful: DataFrame) -> Da
     return keys.select(
         "*",
         *(none.cast("string").alias(name) for name in ("region", "unit", "currency")),
-        F.lit(False).alias("on_record"),
+        none.cast("boolean").alias("on_record"),
         none.cast("date").alias("span_day"),
         F.lit(0).cast(QUANTITY).alias("quantity"),
         none.cast(RATED).alias("record_amount"),

@@ -144,7 +144,7 @@ USAGE_ROLLUP = (
                 optional("region", T.StringType()),
                 optional("unit", T.StringType()),
                 optional("currency", CURRENCY),  # of a price on the record, else null
-                optional("on_record", T.BooleanType()),  # whether the records carry their price
+                optional("on_record", T.BooleanType()),  # whether the records carry their price; null for a mark
                 optional("span_day", T.DateType()),  # since when no price of the product changed, as known when it landed
                 optional("quantity", QUANTITY),  # of all accepted rows, withdrawn ones too
                 optional("record_amount", RATED),  # at the prices on the records
