@@ -1,14 +1,15 @@
-"""Raw usage and price lists to charges, and to adjustments of months that were invoiced before all their usage had come."""
+"""Raw usage and price lists to charges, and to adjustments of months whose usage or prices have changed since they were invoiced."""
 
 from __future__ import annotations
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.billing_aggregation import adjustments, late_usage, models, transforms
+from jobs.billing_aggregation import adjustments, announcement, corrections, models, transforms
+from jobs.billing_aggregation.price_changes import PriceLists
 from jobs.billing_aggregation.settings import settings
 from jobs.billing_aggregation.tables import CHARGES
-from jobs.ledger.facts import current_accounts
+from jobs.ledger.facts import current_accounts, latest_prices
 from jobs.ledger.periods import Period
 from jobs.ledger.tenants import chosen
 from jobs.runtime.contract import Invocation, Planned, Written
@@ -21,12 +22,13 @@ WHAT_TO_DO = "Land the missing or mended price or account (countinghouse land, t
 
 
 def plan(snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Planned]:
-    """One unit per tenant with usage in the month, or late usage to bill in it; a month that was invoiced is frozen."""
-    planned = []
-    for tenant in chosen(invocation.tenants):
+    """One unit per tenant with usage in the month, or changes of earlier ones to bill in it; what was invoiced is frozen."""
+    planned, tenants = [], chosen(invocation.tenants)
+    lists = PriceLists(snapshot, list(tenants))
+    for tenant in tenants:
         usage = snapshot.fingerprint(Unit(INGESTION.name, tenant, period.key, "usage"))
-        late = late_usage.changed_months(snapshot, tenant, period)
-        if usage is None and not late:
+        changed = corrections.changed_months(snapshot, lists, tenant, period)
+        if usage is None and not changed.months:
             if invocation.tenants:
                 raise UpstreamMissing(
                     f"billing_aggregation {period}: no usage of tenant {tenant} was published for this month. Nothing was "
@@ -36,10 +38,11 @@ def plan(snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Pla
         inputs = {"raw.usage": usage} if usage else {}
         for feed in ("accounts", "prices"):
             inputs[f"raw.{feed}"] = snapshot.fingerprint(Unit(INGESTION.name, tenant, "all", feed)) or ""
-        inputs |= {late_usage.USAGE_OF + month: seen for month, seen in late.items()}
+        inputs |= changed.inputs
         issued = snapshot.latest.get(Unit(INVOICE_GENERATION.name, tenant, period.key))
-        frozen = f"invoiced by {issued.run_id}, frozen since; later usage is billed in an open month" if issued else None
-        planned.append(Planned(Unit(BILLING_AGGREGATION.name, tenant, period.key), inputs, frozen=frozen))
+        frozen = f"invoiced by {issued.run_id}, frozen since; what changes is billed in an open month" if issued else None
+        unit = Unit(BILLING_AGGREGATION.name, tenant, period.key)
+        planned.append(Planned(unit, inputs, frozen=frozen, announced=bool(changed.months)))
     if not planned:
         raise UpstreamMissing(
             f"billing_aggregation {period}: no tenant has usage published for this month. Nothing was charged. "
@@ -50,17 +53,32 @@ def plan(snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Pla
 
 def write(house: House) -> Written:
     """Stage the month's charges, and what earlier months still owe it."""
-    prices, accounts = house.standing("raw.prices"), current_accounts(house.standing("raw.accounts"))
+    accounts, rate = _rating(house)
+    staged = {CHARGES.name: house.stage(rate(_usage(house), None, house.run.month), CHARGES.name)}
+    return Written(staged | corrections.adjust(house, accounts, rate))
+
+
+def preview(house: House) -> str:
+    """What a run would bill for months that were invoiced, in words; nothing is staged for publication."""
+    accounts, rate = _rating(house)
+    changed = corrections.changed(house)
+    return announcement.told(house, changed, corrections.look_again(house, changed, accounts, rate))
+
+
+def _rating(house: House) -> tuple[DataFrame, corrections.Rate]:
+    """The accounts, one row each, and how a month of usage is charged: for some of them, or for all."""
+    prices = latest_prices(house.standing("raw.prices"))
+    accounts = current_accounts(house.standing("raw.accounts"))
     tenants = [(name, tenant.timezone) for name, tenant in chosen(house.run.tenants).items()]
     zones = house.spark.createDataFrame(tenants, "tenant_id string, timezone string")
     asked = frozenset(row["asked"] for row in models.asked(prices).collect())  # three words at most
 
-    def rated(usage: DataFrame, of: DataFrame, period: Period) -> DataFrame:
+    def rate(usage: DataFrame, of: DataFrame | None, period: Period) -> DataFrame:
+        if of is None:
+            return transforms.charges(usage, prices, accounts, zones, period, asked)
         return transforms.charges(usage, adjustments.prices_of(prices, of), of, zones, period, asked)
 
-    charges = transforms.charges(_usage(house), prices, accounts, zones, house.run.month, asked)
-    staged = {CHARGES.name: house.stage(charges, CHARGES.name)}
-    return Written(staged | late_usage.adjust(house, accounts, rated))
+    return accounts, rate
 
 
 def audit(house: House) -> dict[str, DataFrame]:
@@ -72,11 +90,11 @@ def audit(house: House) -> dict[str, DataFrame]:
     last = F.add_months(F.lit(house.run.month.first_day), -1)
     before = house.read_all_months(CHARGES.name).where(F.col("period") == last)
     every = charged
-    if of_late := late_usage.account(house):
+    if of_late := corrections.account(house):
         accepted, every = accepted.unionByName(of_late[0]), charged.unionByName(of_late[1])
     return {
         "charges": charged,
-        "adjustments": late_usage.adjusted(house),
+        "adjustments": corrections.adjusted(house),
         "conservation": transforms.conservation(accepted, every),
         "month_on_month": transforms.month_on_month(charged, before, settings().outliers.times),
     }
