@@ -41,9 +41,9 @@ BILLING_AGGREGATION = Stage(
     name="billing_aggregation",
     inputs=(
         "raw.landed_files", "raw.accounts", "raw.prices", "raw.usage", "billing.usage_rollup", "billing.waiting", "billing.charges",
-        "billing.adjustments", "billing.late_usage",
+        "billing.adjustments", "billing.late_usage", "billing.late_prices",
     ),
-    outputs=("billing.charges", "billing.adjustments", "billing.late_usage"),
+    outputs=("billing.charges", "billing.adjustments", "billing.late_usage", "billing.late_prices"),
     gates=("charges", "adjustments", "conservation", "month_on_month"),
     looks_back=True,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Usage that came after its month was invoiced: the month is rated again, and the difference is billed in the open one.
+"""Usage and prices that came after a month was invoiced: it is rated again, and the difference is billed in the open one.
 
 Source: docs/decisions/0009-adjustments.md
 """
@@ -16,9 +16,11 @@ from jobs.billing_aggregation.transforms import NATURAL
 from jobs.ledger.columns import QUANTITY, RATED
 from jobs.ledger.identity import natural_id
 from jobs.ledger.periods import Period
+from jobs.ledger.pricing import PRICE_ON_RECORD
 
-ADJUSTED = "adjusted"
+ADJUSTED, CHANGES_NOTHING = "adjusted", "changes nothing"  # what became of what came late, if it does not wait
 ACCOUNT = ["tenant_id", "period", "account_id"]  # of an adjusted month: period is that month, until it stands in ADJUSTMENTS
+CHANGED_PRICES = ["price_id", "revision", "product_id", "landing_id", "row_number"]  # the statement that made the change
 
 
 def concerned(accounts_named: DataFrame, accounts: DataFrame) -> DataFrame:
@@ -34,6 +36,22 @@ def concerned(accounts_named: DataFrame, accounts: DataFrame) -> DataFrame:
     payers = known.select("tenant_id", "period", "payer_account_id").distinct()
     mates = paying.join(F.broadcast(payers), on=["tenant_id", "payer_account_id"], how="inner").select(*known.columns)
     return known.unionByName(mates).distinct()
+
+
+def concerned_by_prices(changed: DataFrame, billed: DataFrame) -> DataFrame:
+    """Whom changed prices may bill otherwise: who was billed for what they speak of, and whose own price it is.
+
+    changed: a row for every statement of a price that held at one time or another: tenant_id, period (the month), CHANGED_PRICES,
+    currency, price_region, price_account. billed: CHARGES of the same months. Returns ACCOUNT and CHANGED_PRICES.
+    """
+    lines = billed.where(F.col("model") != PRICE_ON_RECORD).select(*ACCOUNT, "product_id", "region", "currency").distinct()
+    same = ["tenant_id", "period", "product_id", "currency"]
+    speaks_of = (F.col("price_region").isNull() | (F.col("price_region") == F.col("region"))) & (
+        F.col("price_account").isNull() | (F.col("price_account") == F.col("account_id"))
+    )
+    using = lines.join(F.broadcast(changed), on=same, how="inner").where(speaks_of).select(*ACCOUNT, *CHANGED_PRICES)
+    own = changed.where(F.col("price_account").isNotNull()).withColumn("account_id", F.col("price_account"))
+    return using.unionByName(own.select(*ACCOUNT, *CHANGED_PRICES)).distinct()
 
 
 def only(rows: DataFrame, accounts: DataFrame) -> DataFrame:
@@ -128,4 +146,21 @@ def outcomes(late: DataFrame, waits: DataFrame, period: Period) -> DataFrame:
     return late.join(waits, on=ACCOUNT, how="left").select(
         "tenant_id", F.lit(period.first_day).alias("period"), F.col("period").alias("adjusts_period"), "record_id", "revision",
         "account_id", "product_id", "quantity", outcome, "landing_id", "row_number",
+    )  # fmt: skip
+
+
+def price_outcomes(named: DataFrame, changes: DataFrame, waits: DataFrame, period: Period) -> DataFrame:
+    """What became of every changed price, for each account it concerns: LATE_PRICES without publication_id.
+
+    named: ACCOUNT and CHANGED_PRICES. changes: as differences() returns them. waits: ACCOUNT, why and is_old (nobody has looked
+    what it changes). period: the open month.
+    """
+    of_product = [*ACCOUNT, "product_id"]
+    moved = as_charges(changes).select(*of_product, F.lit(True).alias("is_moved")).distinct()
+    known = named.join(moved, on=of_product, how="left").join(waits, on=ACCOUNT, how="left")
+    may_move = F.coalesce("is_moved", "is_old", F.lit(False))
+    outcome = F.when(may_move, F.coalesce("why", F.lit(ADJUSTED))).otherwise(F.lit(CHANGES_NOTHING))
+    return known.select(
+        "tenant_id", F.lit(period.first_day).alias("period"), F.col("period").alias("adjusts_period"), "price_id", "revision",
+        "product_id", "account_id", outcome.alias("outcome"), "landing_id", "row_number",
     )  # fmt: skip

@@ -1,14 +1,17 @@
-"""Raw usage and price lists to charges, and to adjustments of months that were invoiced before all their usage had come."""
+"""Raw usage and price lists to charges, and to adjustments of months whose usage or prices have changed since they were invoiced."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.billing_aggregation import adjustments, late_usage, models, sums, transforms
+from jobs.billing_aggregation import adjustments, announcement, corrections, models, sums, transforms
+from jobs.billing_aggregation.price_changes import PriceLists
 from jobs.billing_aggregation.settings import settings
 from jobs.billing_aggregation.tables import CHARGES
-from jobs.ledger.facts import current_accounts
+from jobs.ledger.facts import current_accounts, latest_prices
 from jobs.ledger.periods import Period
 from jobs.ledger.price_spans import price_spans
 from jobs.ledger.tenants import chosen
@@ -23,12 +26,13 @@ WHAT_TO_DO = "Land the missing or mended price or account (countinghouse land, t
 
 
 def plan(snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Planned]:
-    """One unit per tenant with usage in the month, or late usage to bill in it; a month that was invoiced is frozen."""
-    planned = []
-    for tenant in chosen(invocation.tenants):
+    """One unit per tenant with usage in the month, or changes of earlier ones to bill in it; what was invoiced is frozen."""
+    planned, tenants = [], chosen(invocation.tenants)
+    lists = PriceLists(snapshot, list(tenants))
+    for tenant in tenants:
         usage = snapshot.fingerprint(Unit(INGESTION.name, tenant, period.key, "usage"))
-        late = late_usage.changed_months(snapshot, tenant, period)
-        if usage is None and not late:
+        changed = corrections.changed_months(snapshot, lists, tenant, period)
+        if usage is None and not changed.months:
             if invocation.tenants:
                 raise UpstreamMissing(
                     f"billing_aggregation {period}: no usage of tenant {tenant} was published for this month. Nothing was "
@@ -38,13 +42,12 @@ def plan(snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Pla
         inputs = {"raw.usage": usage} if usage else {}
         for feed in ("accounts", "prices"):
             inputs[f"raw.{feed}"] = snapshot.fingerprint(Unit(INGESTION.name, tenant, "all", feed)) or ""
-        inputs |= {late_usage.USAGE_OF + month: seen for month, seen in late.items()}
+        inputs |= changed.inputs
         issued = snapshot.latest.get(Unit(INVOICE_GENERATION.name, tenant, period.key))
-        frozen = f"invoiced by {issued.run_id}, frozen since; later usage is billed in an open month" if issued else None
+        frozen = f"invoiced by {issued.run_id}, frozen since; what changes is billed in an open month" if issued else None
         parameters = {"from": RAW} if invocation.parameters.get("from") == RAW else {}
-        planned.append(
-            Planned(Unit(BILLING_AGGREGATION.name, tenant, period.key), inputs, parameters=parameters, frozen=frozen)
-        )
+        unit, announced = Unit(BILLING_AGGREGATION.name, tenant, period.key), bool(changed.months)
+        planned.append(Planned(unit, inputs, parameters=parameters, frozen=frozen, announced=announced))
     if not planned:
         raise UpstreamMissing(
             f"billing_aggregation {period}: no tenant has usage published for this month. Nothing was charged. "
@@ -55,23 +58,45 @@ def plan(snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Pla
 
 def write(house: House) -> Written:
     """Stage the month's charges, and what earlier months still owe it."""
-    prices, accounts = house.standing("raw.prices"), current_accounts(house.standing("raw.accounts"))
+    rating = _rating(house)
+    charges = transforms.charges_of_sums(_sums(house, rating), rating.prices, rating.accounts, house.run.month, rating.asked)
+    staged = {CHARGES.name: house.stage(charges, CHARGES.name)}
+    return Written(staged | corrections.adjust(house, rating.accounts, rating.of_records))
+
+
+def preview(house: House) -> str:
+    """What a run would bill for months that were invoiced, in words; nothing is staged for publication."""
+    rating, changed = _rating(house), corrections.changed(house)
+    looked = corrections.look_again(house, changed, rating.accounts, rating.of_records)
+    return announcement.told(house, changed, looked)
+
+
+@dataclass(frozen=True)
+class _Rating:
+    """What usage is rated by: the prices and accounts in force, one row each, and what the price list asks for."""
+
+    prices: DataFrame
+    accounts: DataFrame
+    zones: DataFrame
+    asked: frozenset[str]
+
+    def of_records(self, usage: DataFrame, accounts: DataFrame, period: Period) -> DataFrame:
+        """The charges of a month of some accounts' usage."""
+        prices = adjustments.prices_of(self.prices, accounts)
+        return transforms.charges(usage, prices, accounts, self.zones, period, self.asked)
+
+
+def _rating(house: House) -> _Rating:
+    prices = latest_prices(house.standing("raw.prices"))
     tenants = [(name, tenant.timezone) for name, tenant in chosen(house.run.tenants).items()]
     zones = house.spark.createDataFrame(tenants, "tenant_id string, timezone string")
     asked = frozenset(row["asked"] for row in models.asked(prices).collect())  # three words at most
-
-    def rated(usage: DataFrame, of: DataFrame, period: Period) -> DataFrame:
-        return transforms.charges(usage, adjustments.prices_of(prices, of), of, zones, period, asked)
-
-    charges = transforms.charges_of_sums(
-        _sums(house, price_spans(prices, zones), asked), prices, accounts, house.run.month, asked
-    )
-    staged = {CHARGES.name: house.stage(charges, CHARGES.name)}
-    return Written(staged | late_usage.adjust(house, accounts, rated))
+    return _Rating(prices, current_accounts(house.standing("raw.accounts")), zones, asked)
 
 
-def _sums(house: House, spans: DataFrame, asked: frozenset[str]) -> DataFrame:
+def _sums(house: House, rating: _Rating) -> DataFrame:
     """The month's sums: from the rollup, and from the records where it does not tell, or nothing may be built on it."""
+    spans, asked = price_spans(rating.prices, rating.zones), rating.asked
     if house.run.parameters.get("from") == RAW or not was_rolled_up(house):
         return sums.of_usage(_usage(house), spans, asked)
     rollup = house.standing_of_month("billing.usage_rollup")
@@ -98,11 +123,11 @@ def audit(house: House) -> dict[str, DataFrame]:
     last = F.add_months(F.lit(house.run.month.first_day), -1)
     before = house.read_all_months(CHARGES.name).where(F.col("period") == last)
     every = charged
-    if of_late := late_usage.account(house):
+    if of_late := corrections.account(house):
         accepted, every = accepted.unionByName(of_late[0]), charged.unionByName(of_late[1])
     return {
         "charges": charged,
-        "adjustments": late_usage.adjusted(house),
+        "adjustments": corrections.adjusted(house),
         "conservation": transforms.conservation(accepted, every),
         "month_on_month": transforms.month_on_month(charged, before, settings().outliers.times),
     }

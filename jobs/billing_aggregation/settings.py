@@ -10,8 +10,8 @@ from pydantic import Field
 from jobs.runtime import config
 
 
-class Adjusting(config.Strict):
-    """How far what comes late is billed without being asked."""
+class Adjustments(config.Strict):
+    """How far a change of an invoiced month is billed without being asked."""
 
     months: int = Field(ge=0, le=120)
     largest: dict[Annotated[str, Field(pattern="^[A-Z]{3}$")], Annotated[Decimal, Field(ge=0)]]
@@ -24,10 +24,10 @@ class Outliers(config.Strict):
 
 
 class Settings(config.Strict):
-    """When a month is billed, and what becomes of usage that comes later."""
+    """When a month is billed, and what becomes of usage and prices that come later."""
 
     grace_hours: int = Field(ge=0, le=744)
-    late_usage: Adjusting
+    adjustments: Adjustments
     outliers: Outliers
 
 

@@ -68,3 +68,24 @@ LATE_USAGE = Table(  # one row per usage record that came after its month was in
     kind="derived",
     order=("account_id",),
 )
+
+LATE_PRICES = Table(  # one row per price that changed after a month was invoiced, that month and account it concerns, and what was made of it
+    "billing.late_prices",
+    T.StructType(
+        [
+            TENANT,
+            PERIOD,  # the open month
+            optional("adjusts_period", T.DateType()),
+            optional("price_id", T.StringType()),
+            optional("revision", T.IntegerType()),
+            optional("product_id", T.StringType()),
+            optional("account_id", T.StringType()),
+            optional("outcome", T.StringType()),  # adjusted, changes nothing, or why it waits
+            optional("landing_id", T.StringType()),  # of the statement that made the change
+            optional("row_number", T.LongType()),
+            PUBLICATION,
+        ]
+    ),
+    kind="derived",
+    order=("account_id",),
+)

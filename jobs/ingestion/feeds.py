@@ -11,6 +11,7 @@ from jobs.ingestion import tables
 from jobs.ledger.tenants import Feed
 from jobs.runtime.tables import Table
 
+UNREVISED = {"revision": "0", "withdrawn": "false"}  # what a record says that says nothing of revisions, empty cells too
 ALWAYS = {"valid_from": "1970-01-01"}  # a fact that does not say since when has always held
 
 
@@ -48,6 +49,7 @@ FEEDS: dict[str, FeedType] = {
             tables.PRICES,
             ("price_id", "product_id", "model", "currency", "parameters", "valid_from"),
             ("price_id",),
+            defaults=UNREVISED,
         ),
         FeedType(
             "usage",
@@ -55,7 +57,7 @@ FEEDS: dict[str, FeedType] = {
             ("record_id", "account_id", "product_id", "usage_start", "quantity"),
             ("record_id",),
             may_be_identified_by_content=True,
-            defaults={"revision": "0", "withdrawn": "false"},
+            defaults=UNREVISED,
             month_of="usage_start",
         ),
         FeedType(

@@ -17,6 +17,7 @@ from jobs.ingestion.files import LANDED, Delivered, LandingFile
 from jobs.ingestion.settings import settings
 from jobs.ingestion.tables import LANDED_FILES, PRICES, QUARANTINE, USAGE, USAGE_ROLLUP, WAITING
 from jobs.ingestion.transforms import ACCEPTED, DUPLICATE, QUARANTINED
+from jobs.ledger.facts import latest_prices
 from jobs.ledger.periods import Period
 from jobs.ledger.price_spans import price_spans
 from jobs.ledger.tenants import Tenant, chosen, tenants
@@ -122,6 +123,7 @@ def _rolled_up(house: House, usage: _Judged, mine: dict[str, Tenant]) -> DataFra
     staged, prices = house.staged(USAGE.name), house.standing(PRICES.name)
     if house.was_staged(PRICES.name):
         prices = prices.unionByName(house.staged(PRICES.name))
+    prices = latest_prices(prices)
     zones = house.spark.createDataFrame([(name, tenant.timezone) for name, tenant in mine.items()], ZONES)
     sums = rollup.rolled_up(staged, price_spans(prices, zones))
     if usage.doubtful is None:

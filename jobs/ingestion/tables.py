@@ -84,7 +84,7 @@ ACCOUNTS = Table(  # one row per source record; the current one has the latest v
     personal=("legal_name", "postal_code", "city", "street", "tax_id", "email", "iban"),
 )
 
-PRICES = Table(  # one row per source record: a price in force from valid_from to valid_to
+PRICES = Table(  # one row per source record: a price in force from valid_from to valid_to; its highest revision holds
     "raw.prices",
     T.StructType(
         [
@@ -99,6 +99,8 @@ PRICES = Table(  # one row per source record: a price in force from valid_from t
             optional("region", T.StringType()),
             optional("unit", T.StringType()),
             optional("account_id", T.StringType()),
+            optional("revision", T.IntegerType()),
+            optional("withdrawn", T.BooleanType()),
             *SOURCE,
             PUBLICATION,
         ]

@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from jobs.ingestion.decode import MALFORMED
-from jobs.ingestion.feeds import FeedType
+from jobs.ingestion.feeds import UNREVISED, FeedType
 from jobs.ingestion.files import columns_of
 from jobs.ingestion.settings import Settings
 from jobs.ledger.columns import QUANTITY
@@ -49,6 +49,8 @@ def canonical(
     for name, value in feed.defaults.items():
         if name not in mapping.columns:
             texts[name] = F.lit(value)
+        elif name in UNREVISED:  # compared as a null, such a record would neither conflict nor count
+            texts[name] = F.coalesce(texts[name], F.lit(value))
     staged = rows.select(
         "tenant_id", "landing_id", "row_number", MALFORMED,
         *(text.alias(f"text_{name}") for name, text in texts.items()),

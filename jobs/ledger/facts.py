@@ -24,3 +24,12 @@ def current_accounts(accounts: DataFrame) -> DataFrame:
         F.col("valid_from").desc(), F.col("landing_id"), F.col("row_number")
     )
     return accounts.select("*", F.row_number().over(newest).alias("age")).where(F.col("age") == 1).drop("age")
+
+
+def latest_prices(prices: DataFrame) -> DataFrame:
+    """One row per tenant and price: its highest revision, unless that withdraws it. prices: standing rows of raw.prices."""
+    newest = Window.partitionBy("tenant_id", "price_id").orderBy(
+        F.coalesce("revision", F.lit(0)).desc(), F.col("landing_id").desc(), F.col("row_number").desc()
+    )
+    chosen = prices.select("*", F.row_number().over(newest).alias("age")).where(F.col("age") == 1).drop("age")
+    return chosen.where(~F.coalesce("withdrawn", F.lit(False)))

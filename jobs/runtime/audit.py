@@ -46,6 +46,7 @@ GRAIN: dict[str, tuple[str, ...]] = {  # the key of each table, as its declarati
     "billing.charges": ("tenant_id", "period", "charge_id"),
     "billing.adjustments": ("tenant_id", "period", "charge_id"),
     "billing.late_usage": ("tenant_id", "period", "landing_id", "row_number"),
+    "billing.late_prices": ("tenant_id", "period", "adjusts_period", "landing_id", "row_number", "account_id"),
     "invoicing.invoices": ("tenant_id", "invoice_id"),
     "invoicing.invoice_lines": ("tenant_id", "invoice_id", "line_no"),
     "invoicing.invoice_taxes": ("tenant_id", "invoice_id", "tax_category", "tax_rate"),

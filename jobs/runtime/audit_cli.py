@@ -250,8 +250,11 @@ def _line(lines: Tree, line: dict[str, Any], currency: str, most_rows: int, text
     part = branch.add(f"charge {text(charge['charge_id'])} by {how}: {what} = {text(charge['amount'])}")
     for price in charge["price"]:
         until = f" until {price['valid_to']}" if price["valid_to"] else ""
+        revision = f" revision {price['revision']}" if price["revision"] else ""
+        revision += " (withdrawn)" if price["withdrawn"] else ""
         part.add(
-            f"price {price['parameters']} {price['currency']} from {price['valid_from']}{until}: {price['file_name']} row {price['row_number']}"
+            f"price {price['price_id']}{revision} {price['parameters']} {price['currency']} from {price['valid_from']}{until}: "
+            f"{price['file_name']} row {price['row_number']}"
         )
     for row in charge["usage"][:most_rows]:
         unit_price = f" at {text(row['unit_price'])}" if row["unit_price"] is not None else ""
@@ -263,7 +266,10 @@ def _line(lines: Tree, line: dict[str, Any], currency: str, most_rows: int, text
     if len(charge["usage"]) > most_rows:
         part.add(f"{CUT} {len(charge['usage']) - most_rows} more rows; see --rows")
     if charge["adjusts"]:
-        part.add(f"adjusts {charge['adjusts']}: rated again with {len(charge['usage'])} late records, less what was billed")
+        came = f"{len(charge['usage'])} late records" + (
+            f", {len(charge['price'])} changed prices" if charge["price"] else ""
+        )
+        part.add(f"adjusts {charge['adjusts']}: rated again with {came}, less what was billed")
         return
     part.add(
         f"{len(charge['usage'])} rows add up to {text(charge['usage_quantity'])}: "

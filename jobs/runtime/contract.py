@@ -73,6 +73,7 @@ class Planned:
     parameters: Mapping[str, str] = field(default_factory=dict)
     frozen: str | None = None  # why nothing may be written for it any more
     left_out: str | None = None  # why this tenant cannot go on now although the others can: what it is made from is stale
+    announced: bool = False  # whether a dry run has something to compute and show for it: the job's preview(house)
     fenced: bool = True  # False for a unit found while writing; it stands and falls with the planned units of its tenant
 
     def fingerprint(self, code: str) -> str:
@@ -101,8 +102,8 @@ class Job(Protocol):
     def audit(self, house: House) -> dict[str, DataFrame]:
         """The frame of each gate.
 
-        A job may also offer summary(house), a sentence about what was staged for whoever has to approve it, and
-        before_publish(...), which makes ready what only those that passed may have.
+        A job may also offer summary(house), a sentence about what was staged for whoever has to approve it,
+        before_publish(...), which makes ready what only those that passed may have, and preview(house), what a dry run shows.
         """
 
 

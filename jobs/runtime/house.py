@@ -127,15 +127,18 @@ def visible_rows(spark: SparkSession, table: Table, seen: Visible, location: str
     return rows
 
 
-def rows_told(table: Table, snapshot: Snapshot, columns: Sequence[str]) -> list[dict[str, Any]]:
-    """The visible rows of a small issued table, read from Delta without Spark."""
+def rows_told(
+    table: Table, snapshot: Snapshot, columns: Sequence[str], tenants: Collection[str] | None = None
+) -> list[dict[str, Any]]:
+    """The visible rows of a small issued table, read from Delta without Spark. tenants: of whom, if not of all."""
     seen = visible(table, snapshot)
     if seen.version is None:
         return []
     found = delta_log.open_table(table.name)
     assert found is not None
     found.load_as_version(seen.version)
-    rows = found.to_pyarrow_table(columns=[*columns, "publication_id"]).to_pylist()
+    of_tenants: list[tuple[str, str, Any]] | None = None if tenants is None else [("tenant_id", "in", sorted(tenants))]
+    rows = found.to_pyarrow_table(filters=of_tenants, columns=[*columns, "publication_id"]).to_pylist()
     return [row for row in rows if row["publication_id"] not in seen.hidden]
 
 
@@ -214,9 +217,14 @@ class House:
         files = rows_told(catalog()["raw.landed_files"], self.snapshot, ("tenant_id", "replaces_landing_id"))
         return [row for row in files if row["tenant_id"] in self.run.tenants and row["replaces_landing_id"]]
 
+    @property
+    def own_place(self) -> str:
+        """Where this attempt keeps what it stages and notes."""
+        return f"{warehouse()}/_staged/{self.run.run_id}/{self.run.attempt}"
+
     def place(self, name: str) -> str:
         """Where this run stages candidates of a table."""
-        return f"{warehouse()}/_staged/{self.run.run_id}/{self.run.attempt}/{name.replace('.', '/')}"
+        return f"{self.own_place}/{name.replace('.', '/')}"
 
     def stage(self, rows: DataFrame, name: str, suffix: str = "") -> str:
         """Write candidates for a table; returns where. The rows get this run's publication id as their last column."""

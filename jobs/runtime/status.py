@@ -54,6 +54,15 @@ SELECT w.tenant_id, strftime(w.period, '%Y-%m') AS period, count(*) AS rows, sum
 FROM billing.waiting w LEFT JOIN told t USING (tenant_id, landing_id, row_number)
 WHERE t.outcome IS DISTINCT FROM 'adjusted' GROUP BY ALL ORDER BY 1, 2
 """
+LATE_PRICES = """
+WITH newest AS (
+    SELECT * FROM billing.late_prices
+    QUALIFY row_number() OVER (PARTITION BY tenant_id, adjusts_period, price_id, account_id ORDER BY period DESC, revision DESC) = 1
+)
+SELECT tenant_id, strftime(adjusts_period, '%Y-%m') AS period, price_id, revision, count(*) AS accounts, min(account_id) AS account,
+       min(outcome) AS reason
+FROM newest WHERE starts_with(outcome, 'waits') GROUP BY ALL ORDER BY 1, 2, 3
+"""
 
 
 @dataclass(frozen=True, order=True)
@@ -177,8 +186,9 @@ def tell(tenant: str | None = None) -> str:
     """The state of the house in one text, for all tenants or one."""
     known_tenant(tenant)
     with Books(tenant) as books:
-        books.open("raw.quarantine", "raw.landed_files", "billing.waiting", "billing.late_usage")
+        books.open("raw.quarantine", "raw.landed_files", "billing.waiting", "billing.late_usage", "billing.late_prices")
         quarantined, refused, waiting = books.rows(QUARANTINED), books.rows(REFUSED), books.rows(WAITING)
+        late_prices = books.rows(LATE_PRICES)
     units = standings(tenant)
     failed = [row for row in latest_verdicts(tenant) if not row["success"]]
     parts = [
@@ -191,7 +201,11 @@ def tell(tenant: str | None = None) -> str:
         _section(
             "Usage that waits for an open month", _listed(waiting, ("tenant_id", "period", "rows", "quantity", "reason"))
         ),
-        _section("What waits for a person", _waits(tenant, units, failed, quarantined, refused, waiting)),
+        _section(
+            "Changed prices of invoiced months that are not billed",
+            _listed(late_prices, ("tenant_id", "period", "price_id", "revision", "accounts", "account", "reason")),
+        ),
+        _section("What waits for a person", _waits(tenant, units, failed, quarantined, refused, waiting, late_prices)),
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -273,6 +287,7 @@ def _waits(
     quarantined: Sequence[Row],
     refused: Sequence[Row],
     waiting: Sequence[Row],
+    late_prices: Sequence[Row],
 ) -> str:
     told = []
     for stage, period in sorted({(unit.stage, unit.run_period) for unit in units if unit.state == HELD}):
@@ -300,6 +315,11 @@ def _waits(
     for row in waiting:
         told.append(
             f"{row['tenant_id']}: {row['rows']:,} usage rows of {row['period']} came after its invoices: {row['reason']}."
+        )
+    for row in late_prices:
+        told.append(
+            f"{row['tenant_id']}: price {row['price_id']} has changed for {row['period']}, which is invoiced; {row['accounts']:,} accounts, e.g. "
+            f"{row['account']}: {row['reason']}."
         )
     for name in empty_files(tenant):
         told.append(f"{name}: was landed with no rows at all. Look at the file and its mapping.")

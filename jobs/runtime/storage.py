@@ -50,6 +50,13 @@ def exists(location: str) -> bool:
     return bool(filesystem.get_file_info(path).type != arrow_fs.FileType.NotFound)
 
 
+def remove(location: str) -> None:
+    """Take away a folder and all that is in it, if it is there."""
+    filesystem, path = _filesystem(location)
+    if filesystem.get_file_info(path).type == arrow_fs.FileType.Directory:
+        filesystem.delete_dir(path)
+
+
 @dataclass(frozen=True)
 class StoredFile:
     """A file below some folder."""

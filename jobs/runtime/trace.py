@@ -19,6 +19,20 @@ from jobs.stages import BILLING_AGGREGATION, INGESTION, INVOICE_GENERATION, WRIT
 
 SHORTEST_ID = 6  # so many characters of an id name it, if no other begins alike
 
+OF_PRICE = "price_id, product_id, parameters, currency, region, valid_from, valid_to, revision, withdrawn, landing_id, row_number, publication_id"
+
+HELD = """
+CREATE TEMP TABLE held AS
+SELECT * FROM (
+    SELECT * FROM raw.prices
+    WHERE publication_id IN (SELECT publication_id FROM seen WHERE lane = 'prices')
+      AND landing_id NOT IN (
+          SELECT replaces_landing_id FROM raw.landed_files
+          WHERE replaces_landing_id IS NOT NULL AND publication_id IN (SELECT publication_id FROM seen WHERE lane = 'files'))
+    QUALIFY row_number() OVER (PARTITION BY price_id ORDER BY coalesce(revision, 0) DESC, landing_id DESC, row_number DESC) = 1
+) WHERE withdrawn IS NOT TRUE
+"""
+
 PRICED = """
 CREATE TEMP TABLE priced AS
 WITH replaced AS (
@@ -40,9 +54,7 @@ WITH replaced AS (
       AND u.landing_id NOT IN (SELECT landing_id FROM replaced)
       AND NOT EXISTS (SELECT 1 FROM higher h WHERE h.record_id = u.record_id AND h.revision > coalesce(u.revision, 0))
 ), listed AS (
-    SELECT p.*, if(p.account_id IS NULL, 0, 2) + if(p.region IS NULL, 0, 1) AS rank FROM raw.prices p
-    WHERE p.model <> 'price_on_record' AND publication_id IN (SELECT publication_id FROM seen WHERE lane = 'prices')
-      AND p.landing_id NOT IN (SELECT landing_id FROM replaced)
+    SELECT p.*, if(p.account_id IS NULL, 0, 2) + if(p.region IS NULL, 0, 1) AS rank FROM held p WHERE p.model <> 'price_on_record'
 ), choice AS (
     SELECT u.landing_id, u.row_number, max_by(p.price_id, p.rank) AS price_id
     FROM standing u JOIN listed p
@@ -132,7 +144,7 @@ def _chain(books: Books, header: Row) -> Chain:
     publications = ops.all_publications()
     issued = _by_id(publications, header["publication_id"])
     charged = _input(publications, issued, "billing.charges", Unit(BILLING_AGGREGATION.name, tenant, month))
-    for name in ("billing.charges", "billing.adjustments", "billing.late_usage"):
+    for name in ("billing.charges", "billing.adjustments", "billing.late_usage", "billing.late_prices"):
         version = next((t.version for t in charged.tables if t.name == name), None) if charged else None
         books.open_as(name, name, version)
     mine = f"period = DATE '{period}' AND invoice_id = {literal(invoice_id)}"
@@ -189,6 +201,7 @@ def _charges(books: Books, header: Row, publications: Sequence[Publication], cha
         "IS NOT NULL) ORDER BY valid_from DESC NULLS LAST, landing_id, row_number LIMIT 1",
         [header["account_id"]],
     )
+    books.connection.execute(HELD)
     known_tenants = tenants()
     books.connection.execute(
         PRICED,
@@ -205,11 +218,7 @@ def _charges(books: Books, header: Row, publications: Sequence[Publication], cha
     }
     for row in books.rows(MATCHED):
         charges[row.pop("charge_id")]["usage"].append(row)
-    prices = books.rows(
-        "SELECT price_id, parameters, currency, region, valid_from, valid_to, landing_id, row_number, publication_id FROM raw.prices "
-        "WHERE price_id IN (SELECT price_id FROM charged) AND publication_id IN (SELECT publication_id FROM seen WHERE "
-        "lane = 'prices') ORDER BY price_id, valid_from"
-    )
+    prices = books.rows(f"SELECT {OF_PRICE} FROM held WHERE price_id IN (SELECT price_id FROM charged) ORDER BY price_id")
     for charge in charges.values():
         charge["price"] = [price for price in prices if price["price_id"] == charge["price_id"]]
         found = sum((row["quantity"] for row in charge["usage"]), Decimal(0))
@@ -225,7 +234,7 @@ def _charges(books: Books, header: Row, publications: Sequence[Publication], cha
 
 
 def _adjustments(books: Books, header: Row) -> dict[str, Row]:
-    """The adjustments on the invoice, by id, each with the late records of its account, product and month."""
+    """The adjustments on the invoice, by id, each with the late records, and the changed prices, of its account, product and month."""
     mine = {"period": header["period"], "invoice": header["invoice_id"]}
     found = books.rows(
         "SELECT a.* FROM billing.adjustments a SEMI JOIN (SELECT charge_id FROM invoicing.invoice_lines WHERE period = $period "
@@ -239,10 +248,19 @@ def _adjustments(books: Books, header: Row) -> dict[str, Row]:
         "WHERE l.period = $period AND l.account_id = $account AND l.outcome = 'adjusted' ORDER BY u.usage_start, u.record_id",
         {"period": header["period"], "account": header["account_id"]},
     )
+    prices = books.rows(
+        f"SELECT p.*, l.adjusts_period FROM billing.late_prices l JOIN (SELECT {OF_PRICE} FROM raw.prices) p "
+        "ON p.landing_id = l.landing_id AND p.row_number = l.row_number "
+        "WHERE l.period = $period AND l.account_id = $account AND l.outcome = 'adjusted' ORDER BY p.price_id",
+        {"period": header["period"], "account": header["account_id"]},
+    )
+
+    def of(row: Row, told: list[Row]) -> list[Row]:
+        return [one for one in told if all(one[key] == row[key] for key in ("product_id", "adjusts_period"))]
+
     return {
         row["charge_id"]: row | {
-            "usage": [one for one in late if all(one[key] == row[key] for key in ("product_id", "adjusts_period"))],
-            "price": [], "adjusts": f"{row['adjusts_period']:%Y-%m}", "problem": None,
+            "usage": of(row, late), "price": of(row, prices), "adjusts": f"{row['adjusts_period']:%Y-%m}", "problem": None,
         }
         for row in found
     }  # fmt: skip

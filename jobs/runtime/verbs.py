@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from jobs.ledger.periods import Period
-from jobs.runtime import delta_log, faults, gates, ops, records
+from jobs.runtime import delta_log, faults, gates, ops, records, storage
 from jobs.runtime.config import digest
 from jobs.runtime.contract import NOTHING_TO_DO, Invocation, Outcome, Planned, code_version, job_of
 from jobs.runtime.errors import (
@@ -367,13 +368,13 @@ def _last(run_id: str, verb: str, statuses: tuple[str, ...]) -> dict[str, Any]:
 
 
 def dry_run(invocation: Invocation) -> str:
-    """What a run would do; nothing is written."""
+    """What a run would do, with what its stage announces; no table is changed, and what is computed for it is thrown away."""
     snapshot = Snapshot.now()
     job = job_of(invocation.stage)
     period = Period(invocation.period).required(BY_NAME[invocation.stage].grain, invocation.stage)
     planned = job.plan(snapshot, period, invocation)
     code = code_version(invocation.stage)
-    told = []
+    told, announced = [], []
     for unit in planned:
         if unit.frozen:
             told.append(f"{unit.unit.id}: frozen, {unit.frozen}")
@@ -381,4 +382,13 @@ def dry_run(invocation: Invocation) -> str:
             told.append(f"{unit.unit.id}: as it is, nothing to do")
         else:
             told.append(f"{unit.unit.id}: would be written")
+            announced += [unit.unit] if unit.announced else []
+    if announced:
+        run = _run(replace(invocation, run_key=f"dry run {invocation.run_key}"), 0, period, tuple(announced))
+        with session() as spark:
+            house = House(spark, snapshot, run)
+            try:
+                told.append(job.preview(house))
+            finally:
+                storage.remove(house.own_place)
     return "\n".join(told) or "nothing to do"

@@ -80,7 +80,7 @@ def waiting(spark, july, august):
     """July changes once more, when policy no longer looks back that far; what its record is told."""
     dropped(july, ALPHA, "usage", "later.csv", LATER)
     policy = yaml.safe_load((ROOT / "conf/billing_aggregation.yaml").read_text())
-    short = conf_file(july, "billing_aggregation.yaml", policy | {"late_usage": policy["late_usage"] | {"months": 1}})
+    short = conf_file(july, "billing_aggregation.yaml", policy | {"adjustments": policy["adjustments"] | {"months": 1}})
     goes_through("2026-09", "ingestion", "billing_aggregation")
     told = collected(rows(spark, "billing.late_usage", "2026-09"), "record_id", "outcome")
     billed = collected(rows(spark, "billing.adjustments", "2026-09"))
@@ -166,7 +166,7 @@ def test_a_second_run_changes_nothing(august):
 
 def test_what_lies_further_back_than_policy_looks_waits_and_says_so(waiting):
     told, billed, _ = waiting
-    assert told == [("r-30", "waits: its month lies further back than policy looks (late_usage.months: 1)")]
+    assert told == [("r-30", "waits: its month lies further back than policy looks (adjustments.months: 1)")]
     assert billed == []
 
 

@@ -83,6 +83,10 @@ CASES = {
         [said("f-1", 1), said("f-2", 1, quantity="2")],
         {("f-1", 1): "accepted", ("f-2", 1): "quarantined"},
     ),
+    "other_content_and_an_empty_revision": (
+        [said("f-1", 1, revision=None, withdrawn=None), said("f-2", 1, quantity="2", revision=None, withdrawn=None)],
+        {("f-1", 1): "accepted", ("f-2", 1): "quarantined"},
+    ),
     "other_content_with_a_higher_revision": (
         [said("f-1", 1), said("f-2", 1, quantity="2", revision="1")],
         {("f-1", 1): "accepted", ("f-2", 1): "accepted"},

@@ -8,13 +8,13 @@ from decimal import Decimal
 import pytest
 from pyspark.sql import functions as F
 
-from jobs.ledger.facts import current_accounts, standing
+from jobs.ledger.facts import current_accounts, latest_prices, standing
 from jobs.ledger.identity import natural_id
 from jobs.ledger.periods import Period
 from jobs.ledger.taxes import TaxPolicy, tax_policies, tax_policy
 from jobs.runtime.config import digest
 from jobs.runtime.errors import CallError, ConfigError
-from tests.builders import accounts, customer, frame, usage, used
+from tests.builders import accounts, collected, customer, frame, priced, prices, usage, used
 
 
 @pytest.mark.parametrize(
@@ -180,3 +180,15 @@ def test_of_an_accounts_records_the_latest_counts(spark):
 def test_frames_of_the_tests_refuse_columns_nobody_declared(spark):
     with pytest.raises(AssertionError, match="unknown columns"):
         frame(spark, "a string", [{"b": "x"}])
+
+
+def test_the_highest_revision_of_a_price_holds_unless_it_withdraws_it(spark):
+    listed = prices(
+        spark, priced("1", price_id="never_revised"), priced("1", price_id="raised"),
+        priced("3", price_id="raised", revision=10, row_number=2), priced("2", price_id="raised", revision=9, row_number=3),
+        priced("1", price_id="gone"), priced("1", price_id="gone", revision=1, withdrawn=True),
+        priced("9", price_id="gone", tenant_id="beta", revision=0, withdrawn=False),
+    )  # fmt: skip
+    assert collected(latest_prices(listed), "tenant_id", "price_id", "revision") == [
+        ("alpha", "never_revised", None), ("alpha", "raised", 10), ("beta", "gone", 0),
+    ]  # fmt: skip
