@@ -216,7 +216,11 @@ class House:
 
     def place(self, name: str) -> str:
         """Where this run stages candidates of a table."""
-        return f"{warehouse()}/_staged/{self.run.run_id}/{self.run.attempt}/{name.replace('.', '/')}"
+        return self.beside(name.replace(".", "/"))
+
+    def beside(self, name: str) -> str:
+        """A place of this run's own beside its staged tables, for what is no table."""
+        return f"{warehouse()}/_staged/{self.run.run_id}/{self.run.attempt}/{name}"
 
     def stage(self, rows: DataFrame, name: str, suffix: str = "") -> str:
         """Write candidates for a table; returns where. The rows get this run's publication id as their last column."""
