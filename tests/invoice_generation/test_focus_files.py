@@ -24,7 +24,7 @@ from jobs.ledger.tenants import tenants
 from jobs.runtime import storage
 from jobs.runtime.books import visible_arrow
 from jobs.runtime.contract import job_of
-from jobs.runtime.errors import ConfigError, RunBroke
+from jobs.runtime.errors import RunBroke
 from jobs.runtime.house import Snapshot, visible, visible_rows
 from jobs.runtime.verbs import run_stage
 from tests.builders import ALPHA, BETA, asked, conf_file, dropped, tenant_conf
@@ -45,6 +45,7 @@ PRICES = (
     'p-3,network,GBP,2026-01-01,graduated,"{""tiers"": [{""up_to"": ""10"", ""unit"": ""10"", ""flat"": ""2""}, '
     '{""up_to"": null, ""unit"": ""5"", ""flat"": ""3""}]}"\n'
 )
+pytestmark = pytest.mark.slow  # whole runs of several stages: make test-slow
 USAGE_HEAD = "id,account,product,at,units\n"
 JUNE = USAGE_HEAD + "j-1,a-1,storage,2026-06-10 12:00:00,100\n"
 JULY = USAGE_HEAD + (
@@ -282,27 +283,3 @@ def test_a_file_that_stands_there_with_another_content_stops_the_run_and_is_left
     assert {row["file_path"]: row["content_sha256"] for row in told} == {
         str(path.relative_to(august / "documents")): hashlib.sha256(left[path]).hexdigest() for path in mine
     }
-
-
-@pytest.mark.parametrize(
-    ("outputs", "said"),
-    [
-        pytest.param({"focus": ["xlsx"]}, "'csv' or 'parquet'", id="a_format_nobody_writes"),
-        pytest.param({"focus": ["csv", "csv"]}, "named twice", id="a_format_twice"),
-        pytest.param({"fokus": ["csv"]}, "fokus", id="a_typing_error"),
-    ],
-)
-def test_what_a_tenant_asks_for_is_checked(home, outputs, said):
-    conf_file(home, f"tenants/{ALPHA}.yaml", conf(ALPHA, outputs=outputs))
-    with pytest.raises(ConfigError, match=said):
-        tenants()
-
-
-def test_names_of_files_are_safe_and_never_the_same():
-    def named(payer, file_id):
-        return focus_files.file_path("alpha", "2026-07", payer, "GBP", file_id, "csv")
-
-    assert named("../../etc/passwd", "f" * 64) == "alpha/focus/2026-07/etc-passwd-GBP-ffffffffffffffff.csv"
-    assert named("日本", "0" * 64) == "alpha/focus/2026-07/payer-GBP-0000000000000000.csv"
-    assert len(named("x" * 500, "0" * 64)) < 120
-    assert named("a/b", "0" * 64) != named("a.b", "1" * 64)

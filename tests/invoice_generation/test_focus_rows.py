@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from decimal import Decimal
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
@@ -11,14 +15,17 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from jobs.billing_aggregation import settlement
-from jobs.invoice_generation import focus
+from jobs.invoice_generation import focus, focus_files
 from jobs.invoice_generation.tables import INVOICE_LINES, INVOICE_TAXES
+from jobs.ledger.tenants import tenants
+from jobs.runtime.errors import ConfigError
 from tests.builders import (
     ALPHA,
     BETA,
     accounts,
     at,
     collected,
+    conf_file,
     customer,
     entity,
     frame,
@@ -27,6 +34,7 @@ from tests.builders import (
     plain,
     table_of,
     tenant,
+    tenant_conf,
 )
 
 MANDATORY = {  # of FOCUS 1.2
@@ -264,3 +272,73 @@ def test_a_unit_price_times_the_quantity_is_the_amount_or_there_is_none(quantity
 )
 def test_no_unit_price_is_made_up(quantity, amount):
     assert focus.unit_price(Decimal(quantity) if quantity else None, Decimal(amount) if amount else None) is None
+
+
+@pytest.mark.parametrize(
+    ("outputs", "said"),
+    [
+        pytest.param({"focus": ["xlsx"]}, "'csv' or 'parquet'", id="a_format_nobody_writes"),
+        pytest.param({"focus": ["csv", "csv"]}, "named twice", id="a_format_twice"),
+        pytest.param({"fokus": ["csv"]}, "fokus", id="a_typing_error"),
+    ],
+)
+def test_what_a_tenant_asks_for_is_checked(home, outputs, said):
+    conf_file(home, f"tenants/{ALPHA}.yaml", tenant_conf(ALPHA) | {"outputs": outputs})
+    with pytest.raises(ConfigError, match=said):
+        tenants()
+
+
+def test_names_of_files_are_safe_and_never_the_same():
+    def named(payer, file_id):
+        return focus_files.file_path("alpha", "2026-07", payer, "GBP", file_id, "csv")
+
+    assert named("../../etc/passwd", "f" * 64) == "alpha/focus/2026-07/etc-passwd-GBP-ffffffffffffffff.csv"
+    assert named("日本", "0" * 64) == "alpha/focus/2026-07/payer-GBP-0000000000000000.csv"
+    assert len(named("x" * 500, "0" * 64)) < 120
+    assert named("a/b", "0" * 64) != named("a.b", "1" * 64)
+
+
+FULL = {
+    "BilledCost": Decimal("10.500"),
+    "InvoiceId": "A-1",
+    "x_LineNumber": 1,
+    "BillingPeriodStart": at("2026-07-01T00:00:00"),
+}
+
+
+def test_files_say_every_value_in_one_way_only():
+    """Numbers without exponent or needless zeros, moments in UTC, null as nothing, and whatever stands in a text as it is."""
+    odd = 'a "quoted", one\r\nof two lines; Ü'
+    tiny, none = Decimal("0.000000000000000000001"), Decimal("-0.000")
+    told = [
+        FULL
+        | {
+            "x_LineNumber": 2,
+            "ChargeDescription": odd,
+            "PricingQuantity": tiny,
+            "ListCost": Decimal("-1000000.000000000000000000"),
+        },
+        FULL | {"EffectiveCost": none},
+        FULL | {"InvoiceId": "A-0", "x_LineNumber": None, "ChargeDescription": "tax"},
+    ]
+    rows = focus_files.ordered(pa.Table.from_pylist(told, schema=focus_files.SCHEMA))
+    read = list(csv.DictReader(io.StringIO(focus_files.as_csv(rows).decode(), newline="")))
+    shown = (
+        "InvoiceId",
+        "x_LineNumber",
+        "ChargeDescription",
+        "BilledCost",
+        "EffectiveCost",
+        "PricingQuantity",
+        "ListCost",
+        "BillingPeriodStart",
+    )
+    assert [tuple(row[name] for name in shown) for row in read] == [
+        ("A-0", "", "tax", "10.5", "", "", "", "2026-07-01T00:00:00Z"),
+        ("A-1", "1", "", "10.5", "0", "", "", "2026-07-01T00:00:00Z"),
+        ("A-1", "2", odd, "10.5", "", "0.000000000000000000001", "-1000000", "2026-07-01T00:00:00Z"),
+    ]
+    parquet = focus_files.as_parquet(rows)
+    assert pq.read_table(pa.BufferReader(parquet)).equals(rows)
+    turned = focus_files.ordered(pa.Table.from_pylist(told[::-1], schema=focus_files.SCHEMA))
+    assert (focus_files.as_csv(turned), focus_files.as_parquet(turned)) == (focus_files.as_csv(rows), parquet)
