@@ -253,10 +253,16 @@ def test_run_again_it_writes_nothing(house):
 
 @pytest.fixture
 def august(house):
-    """Another month, ready to be invoiced."""
-    dropped(house, ALPHA, "usage", "august.csv", JULY.replace("2026-07", "2026-08").replace("r-", "s-"))
+    """Another month, ready to be invoiced; beta asks for files too now, but knows no tax for customers abroad."""
+    rate = {"id": "gb", "countries": ["GB"], "category": "S", "rate": "0.20", "valid_from": "2011-01-04", "source": "law"}
+    conf_file(house, "taxes/at-home.yaml", {"policy": "at-home", "rates": [rate]})
+    narrow = conf(BETA, outputs={"focus": ["csv"]})
+    narrow["legal_entities"][0]["tax_policy"] = "at-home"
+    conf_file(house, f"tenants/{BETA}.yaml", narrow)
+    for name in (ALPHA, BETA):
+        dropped(house, name, "usage", "august.csv", JULY.replace("2026-07", "2026-08").replace("r-", "s-"))
     for stage in ("ingestion", "billing_aggregation"):
-        run_stage(asked(stage, ALPHA, period="2026-08"))
+        run_stage(asked(stage, ALPHA, BETA, period="2026-08"))
     return house
 
 
@@ -268,10 +274,10 @@ def test_a_file_that_stands_there_with_another_content_stops_the_run_and_is_left
             job.faults, "reach", lambda point: (_ for _ in ()).throw(KeyboardInterrupt) if point == "publish:focus" else None
         )
         with pytest.raises(KeyboardInterrupt):
-            run_stage(asked("invoice_generation", ALPHA, period="2026-08"))
+            run_stage(asked("invoice_generation", ALPHA, BETA, period="2026-08"))
     left = state(august)
     mine = [path for path in left if "2026-08" in str(path)]
-    assert len(mine) == 6
+    assert len(mine) == 6 and not (august / "documents" / BETA).exists(), "beta is held, and gets no file"
     storage.write_bytes(str(mine[0]), b"tampered with")
     with pytest.raises(RunBroke, match="1 FOCUS files stand in documents/ with another content"):
         run_stage(asked("invoice_generation", ALPHA, period="2026-08", key="second"))
