@@ -66,6 +66,51 @@ def invoices() -> ExpectationSuite:
     )
 
 
+def focus() -> ExpectationSuite:
+    """Over documents whose tenant asks for FOCUS files, beside what the files' rows add up to: one row per document."""
+    return suite(
+        "invoice_generation.focus",
+        [
+            no_rows(
+                "a document's rows add up to its gross amount",
+                "billed IS DISTINCT FROM gross",
+                "invoice_id",
+                "A customer's tool would show another cost than the invoice.",
+            ),
+            no_rows(
+                "charges add up to the net amount, tax rows to the tax",
+                "charged IS DISTINCT FROM net OR taxed IS DISTINCT FROM tax",
+                "invoice_id",
+                "Tax would be spread over services as if it were their cost, or be lost.",
+            ),
+            no_rows(
+                "every line has its row",
+                "lines_found IS DISTINCT FROM line_count",
+                "invoice_id",
+                "Rows that are lost and doubled may still add up.",
+            ),
+            no_rows(
+                "a document belongs to one payer, account, issuer, currency and month",
+                "owners IS DISTINCT FROM 1",
+                "invoice_id",
+                "An invoice id that several payers share is refused by who reads the file.",
+            ),
+            no_rows(
+                "every column is as FOCUS 1.2 says",
+                "broken IS NOT NULL",
+                "concat(invoice_id, ' ', broken)",
+                "A customer's tool would refuse the file, or read it wrong.",
+            ),
+            no_rows(
+                "quantity x unit price = cost",
+                "mispriced > 0",
+                "invoice_id",
+                "Who multiplies a price with its quantity would not find the cost.",
+            ),
+        ],
+    )
+
+
 def lines() -> ExpectationSuite:
     """Over every charge beside the lines it is on: one row per charge."""
     return suite(

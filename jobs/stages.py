@@ -50,9 +50,11 @@ BILLING_AGGREGATION = Stage(
 INVOICE_GENERATION = Stage(
     name="invoice_generation",
     inputs=("raw.landed_files", "raw.accounts", "billing.charges", "billing.adjustments"),
-    outputs=("invoicing.invoices", "invoicing.invoice_lines", "invoicing.invoice_taxes", "invoicing.number_register"),
-    gates=("invoices", "lines"),
-)
+    outputs=(
+        "invoicing.invoices", "invoicing.invoice_lines", "invoicing.invoice_taxes", "invoicing.number_register", "invoicing.focus_files",
+    ),
+    gates=("invoices", "lines", "focus"),
+)  # fmt: skip
 PAYABLE_VALIDATION = Stage(
     name="payable_validation",
     inputs=("raw.landed_files", "raw.payables", "raw.vendors", "raw.purchase_orders", "payables.decisions"),

@@ -9,15 +9,17 @@ from deltalake.exceptions import CommitFailedError
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.invoice_generation import numbering, transforms
+from jobs.invoice_generation import focus, focus_files, numbering, transforms
 from jobs.invoice_generation.settings import settings
-from jobs.invoice_generation.tables import NUMBER_REGISTER
+from jobs.invoice_generation.tables import FOCUS_FILES, NUMBER_REGISTER
+from jobs.ledger.columns import AMOUNT
 from jobs.ledger.facts import current_accounts
 from jobs.ledger.periods import Period
 from jobs.ledger.taxes import TaxPolicy, tax_policies, tax_policy
 from jobs.ledger.tenants import Tenant, chosen, tenants
 from jobs.runtime import delta_log, faults
 from jobs.runtime.contract import Invocation, Planned, Written
+from jobs.runtime.environment import documents
 from jobs.runtime.errors import CallError, RunBroke, UpstreamMissing
 from jobs.runtime.house import House, Snapshot, Visible, visible_rows
 from jobs.runtime.logs import say
@@ -25,6 +27,7 @@ from jobs.runtime.ops import Unit
 from jobs.stages import BILLING_AGGREGATION, INGESTION, INVOICE_GENERATION
 
 WHAT_TO_DO = "Mend the account, the tax policy or the charges that are named"
+FOCUS_ROWS = "focus_rows"  # the place of the rows of FOCUS files, among the places of the staged tables
 
 
 def plan(snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Planned]:
@@ -76,7 +79,8 @@ def _configuration(tenant: Tenant, policies: dict[str, TaxPolicy], day: date) ->
     used = {entity.tax_policy for entity in tenant.legal_entities}
     in_force = {name: tax_policy(name, policies).in_force(day) for name in sorted(used)}
     rates = {name: ";".join(rate.resolved() for rate in lines) for name, lines in in_force.items()}
-    return {"legal_entities": ";".join(entity.resolved() for entity in tenant.legal_entities), **rates}
+    asked = {"outputs": tenant.outputs.resolved()} if tenant.outputs.focus else {}
+    return {"legal_entities": ";".join(entity.resolved() for entity in tenant.legal_entities), **rates, **asked}
 
 
 def _issue_date(invocation: Invocation, period: Period) -> date:
@@ -90,7 +94,7 @@ def _issue_date(invocation: Invocation, period: Period) -> date:
 
 
 def write(house: House) -> Written:
-    """Stage lines, taxes and headers of the month's documents."""
+    """Stage lines, taxes and headers of the month's documents, and the rows of the FOCUS files that tenants ask for."""
     policy = settings()
     issue_date = date.fromisoformat(house.run.parameters.get("issue_date") or str(policy.issue_date(house.run.month)))
     accounts = current_accounts(house.standing("raw.accounts"))
@@ -105,8 +109,18 @@ def write(house: House) -> Written:
     }
     headers = transforms.invoices(lines, house.staged("invoicing.invoice_taxes"), policy, issue_date)
     staged["invoicing.invoices"] = house.stage(headers, "invoicing.invoices")
+    if focus.asking(_tenants(house)):
+        staged[FOCUS_ROWS] = house.beside(FOCUS_ROWS)
+        _focus_rows(house, lines, accounts).write.mode("overwrite").parquet(staged[FOCUS_ROWS])
     lines.unpersist()
     return Written(staged)
+
+
+def _focus_rows(house: House, lines: DataFrame, accounts: DataFrame) -> DataFrame:
+    """The rows of the FOCUS files of those that ask for them, from the documents as they were staged."""
+    selling = focus.sellers(house.spark, list(focus.asking(_tenants(house)).values()))
+    shared = focus.documents(house.staged("invoicing.invoices"), accounts, selling)
+    return focus.rows(lines, house.staged("invoicing.invoice_taxes"), shared)
 
 
 def _last_day(period: Period) -> date:
@@ -120,14 +134,26 @@ def _tenants(house: House) -> dict[str, Tenant]:
 
 
 def audit(house: House) -> dict[str, DataFrame]:
-    """invoices: every document with what its lines and taxes add up to. lines: every charge with the lines it is on."""
+    """The frames of the gates.
+
+    invoices: every document with what its lines and taxes add up to. lines: every charge with the lines it is on. focus: every
+    document whose tenant asks for FOCUS files, with what their rows add up to.
+    """
     lines = house.staged("invoicing.invoice_lines")
+    asking = list(focus.asking(_tenants(house)))
+    documents_told = house.staged("invoicing.invoices").where(F.col("tenant_id").isin(*asking))
+    told = house.spark.read.schema(focus.ROWS).parquet(house.beside(FOCUS_ROWS)) if asking else _no_rows(house)
     return {
         "invoices": transforms.invoices_account(
             house.staged("invoicing.invoices"), lines, house.staged("invoicing.invoice_taxes")
         ),
         "lines": transforms.lines_account(lines, _billed(house)),
+        "focus": focus.account(told, documents_told),
     }
+
+
+def _no_rows(house: House) -> DataFrame:
+    return house.spark.createDataFrame([], focus.ROWS)
 
 
 def _billed(house: House) -> DataFrame:
@@ -137,6 +163,38 @@ def _billed(house: House) -> DataFrame:
 def before_publish(
     house: House, staged: Mapping[str, str], passing: Sequence[str], note: Mapping[str, object]
 ) -> dict[str, str]:
+    """Reserve the numbers of the documents that passed and stage the numbered documents, then let their FOCUS files stand in
+    documents/; returns where the tables are staged."""
+    places = _numbered(house, staged, passing, note)
+    if FOCUS_ROWS in staged:
+        places |= _focus_files(house, staged[FOCUS_ROWS], places["invoicing.invoices"], passing)
+    return places
+
+
+def _focus_files(house: House, rows_at: str, numbered_at: str, passing: Sequence[str]) -> dict[str, str]:
+    """Write the FOCUS files of the tenants that passed, from the rows that were judged; returns where the list of them is staged."""
+    mine = F.col("tenant_id").isin(*passing)
+    numbered = house.read_staged("invoicing.invoices", numbered_at).where(mine)
+    judged = house.spark.read.schema(focus.ROWS).parquet(rows_at).where(mine)
+    numbers = numbered.select("tenant_id", "invoice_id", "invoice_number")
+    told = judged.join(numbers, on=["tenant_id", "invoice_id"], how="inner").withColumn("InvoiceId", F.col("invoice_number"))
+    files_at = house.beside("focus_files")
+    focus_files.write(told, house.beside("documents"), documents()).write.mode("overwrite").parquet(files_at)
+    written = house.spark.read.schema(focus_files.WRITTEN).parquet(files_at)
+    count, example = focus_files.differing(written, judged).agg(F.count(F.lit(1)), F.min("file_path")).collect()[0]
+    if count:
+        raise RunBroke(
+            f"invoice_generation {house.run.period}: {count} FOCUS files stand in documents/ with another content than was judged, e.g. "
+            f"{example}. They were not overwritten and nothing was published. Find out who changed them; move them away and run this "
+            f"again."
+        )
+    faults.reach("publish:focus")
+    return {
+        FOCUS_FILES.name: house.stage(written.withColumn("billed_cost", F.col("billed_cost").cast(AMOUNT)), FOCUS_FILES.name)
+    }
+
+
+def _numbered(house: House, staged: Mapping[str, str], passing: Sequence[str], note: Mapping[str, object]) -> dict[str, str]:
     """Reserve the numbers of the documents that passed, then stage the numbered documents; returns where they stand.
 
     The register is the one truth: its commit names the place of the numbered documents, so that a run that was killed

@@ -103,3 +103,24 @@ NUMBER_REGISTER = Table(  # one row per tenant, legal entity, series, fiscal yea
     ),
     kind="issued",
 )
+
+FOCUS_FILES = Table(  # one row per tenant, month, payer, currency and format; a file of FOCUS 1.2 (docs/focus.md)
+    "invoicing.focus_files",
+    T.StructType(
+        [
+            TENANT,
+            PERIOD,
+            optional("payer_account_id", T.StringType()),  # who pays for the invoiced accounts
+            optional("currency", CURRENCY),
+            optional("format", T.StringType()),  # csv | parquet
+            optional("file_path", T.StringType()),  # below documents/
+            optional("content_sha256", T.StringType()),
+            optional("file_bytes", COUNT),
+            optional("row_count", COUNT),
+            optional("billed_cost", AMOUNT),  # the gross amounts of its documents
+            optional("invoice_numbers", T.ArrayType(T.StringType())),
+            PUBLICATION,
+        ]
+    ),
+    kind="issued",
+)

@@ -25,6 +25,7 @@ OF_DOCUMENT = (  # what all lines of a document share, beside its currency
     "document_type",
     "payment_terms_days",
 )
+OF_CHARGE = ("kind", "price_id")  # what a line's charge is, for those who look closer than the document does
 
 
 def sellers(spark: SparkSession, tenants: Sequence[Tenant]) -> DataFrame:
@@ -66,9 +67,9 @@ def lines(
 
     charges: as billed() returns them. accounts: one row per account. selling, taxing: as sellers() and rates() return them.
     Returns INVOICE_LINES without publication_id, with legal_entity_id, account_id, customer_country, customer_region,
-    document_type and payment_terms_days beside. A document is a legal entity, an account, a currency and a month; it is a
-    credit note when its lines add up to less than nothing. A line without a tax line keeps a null rate for the suite to
-    refuse. Rounding: docs/decisions/0001-rounding.md
+    document_type, payment_terms_days and the charge's kind and price_id beside. A document is a legal entity, an account, a
+    currency and a month; it is a credit note when its lines add up to less than nothing. A line without a tax line keeps a null
+    rate for the suite to refuse. Rounding: docs/decisions/0001-rounding.md
     """
     customers = accounts.select(
         "tenant_id", "account_id", F.col("country").alias("customer_country"), F.col("region").alias("customer_region"),
@@ -99,7 +100,7 @@ def lines(
     identified = typed.withColumn("invoice_id", natural_id(*document, "document_type"))
     amount = _line_amount(policy)
     columns = [field.name for field in INVOICE_LINES.schema.fields if field.name not in ("publication_id", "line_amount")]
-    return identified.select(*columns, amount.alias("line_amount"), *OF_DOCUMENT)
+    return identified.select(*columns, amount.alias("line_amount"), *OF_DOCUMENT, *OF_CHARGE)
 
 
 def _line_amount(policy: RoundingPolicy) -> Column:

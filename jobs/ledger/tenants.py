@@ -120,6 +120,18 @@ class LegalEntity(Strict):
     bank_accounts: tuple[BankAccount, ...] = ()
 
 
+class Outputs(Strict):
+    """What a tenant's customers get beside their documents."""
+
+    focus: tuple[Literal["csv", "parquet"], ...] = ()  # a file of FOCUS 1.2 per payer, month and format
+
+    @model_validator(mode="after")
+    def _each_format_once(self) -> Outputs:
+        if len(self.focus) != len(set(self.focus)):
+            raise ValueError("a format of focus is named twice")
+        return self
+
+
 class Tenant(Strict):
     """conf/tenants/<tenant>.yaml."""
 
@@ -127,6 +139,7 @@ class Tenant(Strict):
     business_line: BusinessLine
     legal_entities: tuple[LegalEntity, ...] = Field(min_length=1)
     feeds: dict[Feed, Mapping] = Field(default={})
+    outputs: Outputs = Outputs()
 
     @model_validator(mode="after")
     def _one_seller_per_country(self) -> Tenant:

@@ -63,7 +63,7 @@ def plan(snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Pla
 
 def write(house: House) -> Written:
     """Write down what becomes of every payable, then the bank files, where the run stages; then stage instructions and batches."""
-    day, root = house.run.month.first_day, _beside(house, FILES)
+    day, root = house.run.month.first_day, house.beside(FILES)
     created = _moment(house) + timedelta(microseconds=1)
     owners, policies = _owners(house)
     paying = transforms.payers(house.spark, owners.values(), policies, _moment(house))
@@ -76,8 +76,8 @@ def write(house: House) -> Written:
         transforms.business_days(house.spark, owners.values(), policies, _moment(house)),
         transforms.methods(house.spark, policies),
     )
-    plan.select(*transforms.OUTCOME).write.mode("overwrite").parquet(_beside(house, OUTCOMES))
-    outcomes = house.spark.read.parquet(_beside(house, OUTCOMES))
+    plan.select(*transforms.OUTCOME).write.mode("overwrite").parquet(house.beside(OUTCOMES))
+    outcomes = house.spark.read.parquet(house.beside(OUTCOMES))
     paid = transforms.lines(outcomes, vendors, paying, created)
     instructions = house.stage(transforms.instructions(paid, day), PAYMENT_INSTRUCTIONS.name)
     written = files.write(paid, root, created)
@@ -94,12 +94,12 @@ def write(house: House) -> Written:
 def audit(house: House) -> dict[str, DataFrame]:
     """batches: every batch beside its instructions and its file. instructions: every accepted payable and what became of it."""
     batches, instructed = house.staged(PAYMENT_BATCHES.name), house.staged(PAYMENT_INSTRUCTIONS.name)
-    told = files.read_back(batches, _beside(house, FILES))
+    told = files.read_back(batches, house.beside(FILES))
     owners, policies = _owners(house)
     paying = transforms.payers(house.spark, owners.values(), policies, _moment(house))
     days = transforms.business_days(house.spark, owners.values(), policies, _moment(house))
     published = house.read_all_months(PAYMENT_BATCHES.name)
-    outcomes = house.spark.read.parquet(_beside(house, OUTCOMES))
+    outcomes = house.spark.read.parquet(house.beside(OUTCOMES))
     return {
         "batches": transforms.batches_account(batches, instructed, told, published, paying, days),
         "instructions": transforms.payables_account(
@@ -156,8 +156,7 @@ def _stand(batches: Sequence[Row]) -> bool:
 def _place(tenant_id: str, name: str, content_sha256: str, root: str) -> None:
     """Let a staged file stand in documents/ too. One that stands there is left as it is, and must be the same."""
     target = files.below(documents(), tenant_id, name)
-    if not storage.exists(target):
-        storage.place(files.below(root, tenant_id, name), target)
+    storage.place_once(files.below(root, tenant_id, name), target)
     if hashlib.sha256(storage.read_bytes(target)).hexdigest() != content_sha256:
         raise RunBroke(
             f"payment_planning: the file {name[:16]}... of tenant {tenant_id} stands in documents/ with another content than was judged. "
@@ -195,8 +194,3 @@ def _owners(house: House) -> tuple[dict[str, Tenant], dict[str, Policy]]:
 def _moment(house: House) -> datetime:
     """The last instant of the run's period; hours are those of UTC."""
     return (house.run.month.ends - timedelta(microseconds=1)).replace(tzinfo=UTC)
-
-
-def _beside(house: House, name: str) -> str:
-    """A place of the run's own beside its staged tables."""
-    return house.place(PAYMENT_BATCHES.name).removesuffix(PAYMENT_BATCHES.path) + name

@@ -51,6 +51,7 @@ GRAIN: dict[str, tuple[str, ...]] = {  # the key of each table, as its declarati
     "invoicing.invoice_lines": ("tenant_id", "invoice_id", "line_no"),
     "invoicing.invoice_taxes": ("tenant_id", "invoice_id", "tax_category", "tax_rate"),
     "invoicing.number_register": ("tenant_id", "legal_entity_id", "series", "fiscal_year", "number"),
+    "invoicing.focus_files": ("tenant_id", "period", "payer_account_id", "currency", "format"),
     "payables.decisions": ("tenant_id", "payable_id", "decided_at"),
     "payables.reasons": ("tenant_id", "payable_id", "decided_at", "rule_id"),
     "payables.payment_batches": ("tenant_id", "batch_id"),

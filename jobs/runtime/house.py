@@ -224,7 +224,11 @@ class House:
 
     def place(self, name: str) -> str:
         """Where this run stages candidates of a table."""
-        return f"{self.own_place}/{name.replace('.', '/')}"
+        return self.beside(name.replace(".", "/"))
+
+    def beside(self, name: str) -> str:
+        """A place of this run's own beside its staged tables, for what is no table."""
+        return f"{self.own_place}/{name}"
 
     def stage(self, rows: DataFrame, name: str, suffix: str = "") -> str:
         """Write candidates for a table; returns where. The rows get this run's publication id as their last column."""

@@ -134,6 +134,22 @@ IDENTITIES: tuple[Identity, ...] = (
         """,
     ),
     Identity(
+        "FOCUS files = the invoices they name", ("invoicing.focus_files", "invoicing.invoices"), "files",
+        """
+        WITH files AS (
+            SELECT tenant_id, period, format, file_path, billed_cost, unnest(invoice_numbers) AS invoice_number
+            FROM invoicing.focus_files WHERE {month}
+        ), invoices AS (
+            SELECT tenant_id, period, format, invoice_number, gross_amount
+            FROM invoicing.invoices JOIN (SELECT DISTINCT tenant_id, period, format FROM invoicing.focus_files) USING (tenant_id, period)
+            WHERE {month}
+        )
+        SELECT tenant_id, coalesce(f.file_path, invoice_number) AS example,
+               coalesce(max(f.billed_cost) = sum(i.gross_amount) AND count(*) = count(i.gross_amount), false) AS holds
+        FROM files f FULL OUTER JOIN invoices i USING (tenant_id, period, format, invoice_number) GROUP BY 1, 2, format
+        """,
+    ),
+    Identity(
         "numbers run from 1 without gap or repeat", ("all_numbers",), "series",
         """
         SELECT tenant_id, legal_entity_id || ' ' || series || ' ' || fiscal_year AS example,

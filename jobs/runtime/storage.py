@@ -86,6 +86,12 @@ def parquet_rows(location: str) -> int:
     return int(pq.read_metadata(path, filesystem=filesystem).num_rows)
 
 
+def place_once(source: str, target: str) -> None:
+    """Make `source` stand at `target` too, unless something stands there: that is left as it is, for the caller to compare."""
+    if not exists(target):
+        place(source, target)
+
+
 def place(source: str, target: str) -> None:
     """Make `source` stand at `target` too: a hard link on a disk, a server-side copy elsewhere. Doing it twice is harmless."""
     filesystem, path = _filesystem(target)

@@ -197,7 +197,7 @@ def tenant_file(tenant: SimTenant) -> dict[str, Any]:
         ],
         "feeds": {feed: tenant.dialect.mapping(feed, tenant.timezone) for feed in FEEDS}
         | {"bank_transactions": {"format": "camt"}},
-    }
+    } | ({"outputs": {"focus": ["csv", "parquet"]}} if tenant.index == 0 else {})
 
 
 def tax_policy(country: str) -> str:

@@ -91,7 +91,7 @@ def points(stage: str) -> list[str]:
     """Every place in a stage where a process can die between two commits, inside its writing, and beside its judging."""
     tables = [name for name in BY_NAME[stage].outputs if stage != "ingestion" or name in LANDED]
     written = [f"write:after:{name}" for name in tables if name != "invoicing.number_register"]
-    numbered = ["publish:numbered"] if stage == "invoice_generation" else []
+    numbered = ["publish:numbered", "publish:focus"] if stage == "invoice_generation" else []
     return [*WHEREVER, *written, *numbered, *(f"publish:after:{name}" for name in tables)]
 
 
@@ -106,6 +106,7 @@ def furnished(home: Path) -> None:
         dropped(home, name, "usage", "late.csv", LATE)
         conf = tenant_conf(name, prefix=name[0].upper())
         conf["legal_entities"][0]["bank_accounts"] = [{"iban": IBAN, "currency": "GBP"}]
+        conf["outputs"] = {"focus": ["csv", "parquet"]}
         conf["feeds"] |= {
             "payables": {
                 "columns": {
@@ -183,6 +184,7 @@ def test_a_task_killed_at_any_point_and_run_again_ends_as_if_nothing_had_happene
     assert code == 0, said
     assert {table: seen(home, table) for table in BY_NAME[stage].outputs} == whole
     assert numbers(home) == numbers(after_stage(before, stage)), "a number was skipped or used twice"
+    assert handed_out(home) == handed_out(after_stage(before, stage)), "a file differs"
 
 
 def wait_for(log: Path, text: str) -> None:
@@ -200,6 +202,12 @@ def numbers(home: Path) -> list[tuple[str, str, int]]:
     place = home / "warehouse" / "invoicing" / "number_register"
     rows = DeltaTable(str(place)).to_pyarrow_table().to_pylist() if place.exists() else []
     return sorted((row["tenant_id"], row["series"], row["number"]) for row in rows)
+
+
+def handed_out(home: Path) -> dict[str, bytes]:
+    """Every file that stands in documents/."""
+    root = home / "documents"
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize("stage", [stage for stage in PERIOD if stage != "ledger_posting"])

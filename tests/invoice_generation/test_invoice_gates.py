@@ -92,3 +92,46 @@ def test_only_credit_notes_are_a_warning(failed):
 def test_a_charge_that_is_lost_doubled_or_changed_is_caught(failed_lines, tenant):
     assert {verdict.expectation for verdict in failed_lines[tenant]} == BROKEN_LINES[tenant][0]
     assert "good" not in failed_lines
+
+
+ROWS = {
+    "invoice_id": "i-1", "net": "10", "tax": "2", "gross": "12", "charged": "10", "taxed": "2", "billed": "12", "line_count": 1,
+    "lines_found": 1, "owners": 1, "mispriced": 0, "broken": None,
+}  # fmt: skip
+ROW_SCHEMA = (
+    "tenant_id string, invoice_id string, net decimal(18,3), tax decimal(18,3), gross decimal(18,3), charged decimal(28,3), "
+    "taxed decimal(28,3), billed decimal(28,3), line_count bigint, lines_found bigint, owners bigint, mispriced bigint, broken string"
+)
+GROSS, PARTS = "a document's rows add up to its gross amount", "charges add up to the net amount, tax rows to the tax"
+EVERY_LINE, ONE = "every line has its row", "a document belongs to one payer, account, issuer, currency and month"
+BROKEN_ROWS = {
+    "a_tenth_of_a_penny": ({GROSS, PARTS}, {"charged": "10.001", "billed": "12.001"}, "i-1"),
+    "tax_among_the_charges": ({PARTS}, {"charged": "12", "taxed": "0"}, "i-1"),
+    "lost_and_doubled": ({EVERY_LINE}, {"lines_found": 2}, "i-1"),
+    "without_rows": (
+        {GROSS, PARTS, EVERY_LINE, ONE},
+        {"charged": None, "taxed": None, "billed": None, "lines_found": None, "owners": None, "mispriced": None},
+        "i-1",
+    ),
+    "without_a_document": (
+        {GROSS, PARTS, EVERY_LINE}, {"net": None, "tax": None, "gross": None, "line_count": None}, "i-1",
+    ),
+    "of_two_payers": ({ONE}, {"owners": 2}, "i-1"),
+    "not_to_the_letter": ({"every column is as FOCUS 1.2 says"}, {"broken": "ChargeClass"}, "i-1 ChargeClass"),
+    "mispriced": ({"quantity x unit price = cost"}, {"mispriced": 1}, "i-1"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def failed_rows(spark, shared_home):
+    """What the suite says of the rows of all tenants' FOCUS files at once."""
+    rows = [ROWS | more | {"tenant_id": tenant} for tenant, (_, more, _) in BROKEN_ROWS.items()]
+    told = frame(spark, ROW_SCHEMA, [*rows, ROWS | {"tenant_id": "good"}])
+    return failures(judged("invoice_generation", "focus", told, [*BROKEN_ROWS, "good"]))
+
+
+@pytest.mark.parametrize("tenant", BROKEN_ROWS)
+def test_rows_of_a_focus_file_that_are_not_the_document_are_caught(failed_rows, tenant):
+    assert {verdict.expectation for verdict in failed_rows[tenant]} == BROKEN_ROWS[tenant][0]
+    assert {(verdict.failing, verdict.example) for verdict in failed_rows[tenant]} == {(1, BROKEN_ROWS[tenant][2])}
+    assert "good" not in failed_rows

@@ -216,8 +216,8 @@ def bill(tenant: str, rows: Iterable[Row] = CHARGES, attempt: int = 1, seen: boo
     return mine
 
 
-def issue(tenant: str) -> None:
-    """One invoice over both charges."""
+def issue(tenant: str, in_focus: str = "2.98") -> None:
+    """One invoice over both charges, and a FOCUS file that says what it costs."""
     stage, mine = "invoice_generation", publication_of("invoice_generation", tenant)
     head = invoiced(tenant)
     same = {
@@ -239,11 +239,17 @@ def issue(tenant: str) -> None:
             for key in ("period", "legal_entity_id", "series", "fiscal_year", "number", "invoice_number", "invoice_id")
         }
     ]
+    file = {
+        "period": JANUARY, "payer_account_id": head["account_id"], "currency": "EUR", "format": "csv",
+        "file_path": f"{tenant}/focus/2026-01/A1.csv", "row_count": 3, "billed_cost": Decimal(in_focus),
+        "invoice_numbers": [head["invoice_number"]],
+    }  # fmt: skip
     tables = [
         commit("invoicing.invoices", [head], mine, tenant, stage),
         commit("invoicing.invoice_lines", lines, mine, tenant, stage),
         commit("invoicing.invoice_taxes", taxes, mine, tenant, stage),
         commit("invoicing.number_register", register, mine, tenant, stage),
+        commit("invoicing.focus_files", [file], mine, tenant, stage),
     ]
     charged = f"{publication_of('billing_aggregation', tenant)}/main"
     complete(stage, tenant, mine, tables, {("2026-01", "main"): {"billing.charges": charged}})

@@ -248,6 +248,15 @@ def test_verify_names_what_does_not_hold(home):
     assert f"5 of {len(identities.IDENTITIES)} identities do not hold" in said
 
 
+def test_verify_names_a_focus_file_that_is_not_its_invoices(home):
+    handmade.tenant_file(home, "alpha")
+    handmade.land("alpha")
+    handmade.bill("alpha")
+    handmade.issue("alpha", in_focus="2.97")
+    broken = {finding.identity: finding.example for finding in identities.verify() if not finding.holds}
+    assert broken == {"FOCUS files = the invoices they name": "alpha/focus/2026-01/A1.csv"}
+
+
 def test_verify_names_payments_that_nobody_accepted(home):
     handmade.tenant_file(home, "alpha")
     instruction = {
