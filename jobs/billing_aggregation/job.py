@@ -5,11 +5,12 @@ from __future__ import annotations
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.billing_aggregation import adjustments, announcement, corrections, models, transforms
+from jobs.billing_aggregation import adjustments, announcement, corrections, crediting, models, transforms
 from jobs.billing_aggregation.price_changes import PriceLists
 from jobs.billing_aggregation.settings import settings
 from jobs.billing_aggregation.tables import CHARGES
 from jobs.ledger.facts import current_accounts, latest_prices
+from jobs.ledger.months import TURN, turn_of
 from jobs.ledger.periods import Period
 from jobs.ledger.tenants import chosen
 from jobs.runtime.contract import Invocation, Planned, Written
@@ -39,6 +40,8 @@ def plan(snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Pla
         for feed in ("accounts", "prices"):
             inputs[f"raw.{feed}"] = snapshot.fingerprint(Unit(INGESTION.name, tenant, "all", feed)) or ""
         inputs |= changed.inputs
+        if granted := snapshot.fingerprint(Unit(INGESTION.name, tenant, "all", "credits")):
+            inputs |= {"raw.credits": granted, TURN: turn_of(snapshot, tenant, period.key)}
         issued = snapshot.latest.get(Unit(INVOICE_GENERATION.name, tenant, period.key))
         frozen = f"invoiced by {issued.run_id}, frozen since; what changes is billed in an open month" if issued else None
         unit = Unit(BILLING_AGGREGATION.name, tenant, period.key)
@@ -54,7 +57,8 @@ def plan(snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Pla
 def write(house: House) -> Written:
     """Stage the month's charges, and what earlier months still owe it."""
     accounts, rate = _rating(house)
-    staged = {CHARGES.name: house.stage(rate(_usage(house), None, house.run.month), CHARGES.name)}
+    charged = crediting.with_credits(house, rate(_usage(house), None, house.run.month), accounts)
+    staged = {CHARGES.name: house.stage(charged, CHARGES.name)}
     return Written(staged | corrections.adjust(house, accounts, rate))
 
 
@@ -84,7 +88,7 @@ def _rating(house: House) -> tuple[DataFrame, corrections.Rate]:
 def audit(house: House) -> dict[str, DataFrame]:
     """charges, adjustments: the staged rows. conservation: accepted usage beside charged usage, of the month and of adjusted ones.
 
-    month_on_month: what each product comes to beside the month before.
+    month_on_month: what each product comes to beside the month before. credits: every credit used, beside what was granted.
     """
     accepted, charged = _usage(house), house.staged(CHARGES.name)
     last = F.add_months(F.lit(house.run.month.first_day), -1)
@@ -97,6 +101,7 @@ def audit(house: House) -> dict[str, DataFrame]:
         "adjustments": corrections.adjusted(house),
         "conservation": transforms.conservation(accepted, every),
         "month_on_month": transforms.month_on_month(charged, before, settings().outliers.times),
+        "credits": crediting.account(house),
     }
 
 
