@@ -6,11 +6,9 @@ from great_expectations import ExpectationSuite
 
 from expectations.promises import Promise, no_rows, suite, unique
 
-# a discount and what is above a maximum are less than nothing by their nature; a price on the record, and models that look at
+# a discount, what is above a maximum and a credit are less than nothing by their nature; a price on the record, and models that look at
 # single records, may hold records taken back that outweigh the others in money and not in quantity
-WITHOUT_A_REASON = (
-    "kind NOT IN ('discount', 'maximum') AND model NOT IN ('price_on_record', 'percentage', 'percentage_events', 'matrix')"
-)
+WITHOUT_A_REASON = "kind NOT IN ('discount', 'maximum', 'credit') AND model NOT IN ('price_on_record', 'percentage', 'percentage_events', 'matrix')"
 
 
 def charges() -> ExpectationSuite:
@@ -33,7 +31,7 @@ def charges() -> ExpectationSuite:
             ),
             no_rows(
                 "few charges are negative",
-                "amount < 0 AND kind NOT IN ('discount', 'maximum')",
+                "amount < 0 AND kind NOT IN ('discount', 'maximum', 'credit')",
                 "charge_id",
                 "Credits are legal but rare; many at once point to a sign that was lost.",
                 severity="warning",
@@ -138,6 +136,39 @@ def month_on_month() -> ExpectationSuite:
                 "concat('product ', product_id, ' in ', currency)",
                 "Usage may be missing, doubled or in another unit; or business has changed.",
                 severity="warning",
+            ),
+        ],
+    )
+
+
+def credits() -> ExpectationSuite:
+    """Over every credit that is used or given back, beside what was granted: one row per tenant and credit."""
+    return suite(
+        "billing_aggregation.credits",
+        [
+            no_rows(
+                "credit used <= credit granted",
+                "used_now > 0 AND coalesce(used_before + used_now > granted, true)",
+                "credit_id",
+                "A customer would be given more than was promised.",
+            ),
+            no_rows(
+                "no more of a credit is given back than was used",
+                "used_before + used_now < 0",
+                "credit_id",
+                "A customer would be charged for a credit that was never used.",
+            ),
+            no_rows(
+                "a credit is used for what it was given for",
+                "outside > 0",
+                "credit_id",
+                "A credit of one customer, product or region would pay for another.",
+            ),
+            no_rows(
+                "a credit brings no charge below nothing",
+                "overdrawn > 0",
+                "credit_id",
+                "What was granted to be used up would be paid out.",
             ),
         ],
     )

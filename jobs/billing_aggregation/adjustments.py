@@ -81,7 +81,7 @@ def differences(rated: DataFrame, billed: DataFrame, period: Period) -> DataFram
     period: the open month. Returns ADJUSTMENTS without publication_id, a row for every charge that changed; the amount is null
     where one of them is unknown, and prices_in_force are those of the new charge.
     """
-    key = ["tenant_id", "period", *NATURAL]
+    key = ["tenant_id", "period", *NATURAL, "credit_id"]
     told = ("quantity", "usage_rows", "amount")
     now = rated.select(*key, *told, "prices_in_force")
     before = billed.select(
@@ -99,7 +99,7 @@ def differences(rated: DataFrame, billed: DataFrame, period: Period) -> DataFram
     columns = [field.name for field in ADJUSTMENTS.schema.fields if field.name != "publication_id"]
     return (
         dated.withColumn("period", F.lit(period.first_day))
-        .withColumn("charge_id", natural_id("tenant_id", "period", "adjusts_period", *NATURAL))
+        .withColumn("charge_id", natural_id("tenant_id", "period", "adjusts_period", *NATURAL, "credit_id"))
         .select(*columns)
     )
 

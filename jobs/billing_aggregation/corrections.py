@@ -9,19 +9,24 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from jobs.billing_aggregation import adjustments, sums
+from jobs.billing_aggregation import adjustments, crediting, sums
 from jobs.billing_aggregation.adjustments import ACCOUNT, CHANGED_PRICES
 from jobs.billing_aggregation.price_changes import PriceChange, PriceLists
 from jobs.billing_aggregation.settings import settings
 from jobs.billing_aggregation.tables import ADJUSTMENTS, CHARGES, LATE_PRICES, LATE_USAGE
+from jobs.ledger.months import invoiced, open_before
 from jobs.ledger.periods import Period
 from jobs.runtime import storage
 from jobs.runtime.config import digest
 from jobs.runtime.house import House, Snapshot
 from jobs.runtime.ops import Unit
-from jobs.stages import BILLING_AGGREGATION, INGESTION, INVOICE_GENERATION
+from jobs.stages import BILLING_AGGREGATION, INGESTION
 
-CONCERNED, CHANGES = "adjusting/concerned", "adjusting/changes"  # what a run notes beside its candidates
+CONCERNED, CHANGES, RATED_AGAIN = (
+    "adjusting/concerned",
+    "adjusting/changes",
+    "adjusting/rated",
+)  # what a run notes beside its candidates
 USAGE_OF, PRICES_OF = (
     "raw.usage ",
     "raw.prices ",
@@ -56,9 +61,8 @@ def changed_months(snapshot: Snapshot, lists: PriceLists, tenant: str, period: P
     The earliest month that is not invoiced yet takes them, so that two months that run at once do not both bill a difference.
     """
     mine = {unit: publication for unit, publication in snapshot.latest.items() if unit.tenant_id == tenant}
-    issued = sorted(unit.period for unit in mine if unit.stage == INVOICE_GENERATION.name and unit.period < period.key)
-    used = {unit.period for unit in mine if unit.stage == INGESTION.name and unit.lane == "usage"}
-    still_open = [month for month in used if month < period.key and month not in issued]
+    issued = [month for month in invoiced(snapshot, tenant) if month < period.key]
+    still_open = open_before(snapshot, tenant, period.key)
     now = snapshot.fingerprint(Unit(INGESTION.name, tenant, "all", "prices")) or ""
     usage_by: dict[str, str] = {}
     prices_by: dict[str, str] = {}
@@ -128,6 +132,7 @@ def look_again(house: House, found: Mapping[str, Changed], accounts: DataFrame, 
         mine = _concerned(house).where(F.col("period") == F.lit(Period(month).first_day))
         usage = adjustments.only(sums.latest_revisions(_usage(house, {month: tenants})), mine)
         again = again.unionByName(rate(usage, adjustments.only(accounts, mine), Period(month)))
+    again = _with_credits(house, again, recent, accounts)
     differences = adjustments.differences(again, billed(house, recent), house.run.month)
     differences.write.mode("overwrite").parquet(house.place(CHANGES))
     why = F.lit(f"waits: its month lies further back than policy looks (adjustments.months: {policy.months})")
@@ -159,6 +164,20 @@ def account(house: House) -> tuple[DataFrame, DataFrame] | None:
     )
     every = _billed(house, months).unionByName(adjustments.as_charges(adjusted(house)))
     return adjustments.of(usage, mine), adjustments.of(every, mine)
+
+
+def _with_credits(house: House, rated: DataFrame, months: Months, accounts: DataFrame) -> DataFrame:
+    """Months rated again with the credits that were used in them. rated: CHARGES without publication_id."""
+    if not crediting.tenants(house):
+        return rated
+    rated.write.mode("overwrite").parquet(house.place(RATED_AGAIN))  # so that no month is rated twice
+    every = noted = house.spark.read.parquet(house.place(RATED_AGAIN))
+    known = billed(house, months)
+    for month, tenants in months.items():
+        mine = _of_months(noted, {month: tenants})
+        lines = crediting.again(house, mine, _of_months(known, {month: tenants}), accounts, Period(month))
+        every = every.unionByName(lines)
+    return every
 
 
 def changes(house: House) -> DataFrame:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.billing_aggregation import adjustments, announcement, corrections, models, sums, transforms
+from jobs.billing_aggregation import adjustments, announcement, corrections, crediting, models, sums, transforms
 from jobs.billing_aggregation.price_changes import PriceLists
 from jobs.billing_aggregation.settings import settings
 from jobs.billing_aggregation.tables import CHARGES
 from jobs.ledger.facts import current_accounts, latest_prices
+from jobs.ledger.months import TURN, turn_of
 from jobs.ledger.periods import Period
 from jobs.ledger.price_spans import price_spans
 from jobs.ledger.tenants import chosen
@@ -43,6 +44,8 @@ def plan(snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Pla
         for feed in ("accounts", "prices"):
             inputs[f"raw.{feed}"] = snapshot.fingerprint(Unit(INGESTION.name, tenant, "all", feed)) or ""
         inputs |= changed.inputs
+        if granted := snapshot.fingerprint(Unit(INGESTION.name, tenant, "all", "credits")):
+            inputs |= {"raw.credits": granted, TURN: turn_of(snapshot, tenant, period.key)}
         issued = snapshot.latest.get(Unit(INVOICE_GENERATION.name, tenant, period.key))
         frozen = f"invoiced by {issued.run_id}, frozen since; what changes is billed in an open month" if issued else None
         parameters = {"from": RAW} if invocation.parameters.get("from") == RAW else {}
@@ -60,7 +63,8 @@ def write(house: House) -> Written:
     """Stage the month's charges, and what earlier months still owe it."""
     rating = _rating(house)
     charges = transforms.charges_of_sums(_sums(house, rating), rating.prices, rating.accounts, house.run.month, rating.asked)
-    staged = {CHARGES.name: house.stage(charges, CHARGES.name)}
+    credited = crediting.with_credits(house, charges, rating.accounts)
+    staged = {CHARGES.name: house.stage(credited, CHARGES.name)}
     return Written(staged | corrections.adjust(house, rating.accounts, rating.of_records))
 
 
@@ -117,7 +121,7 @@ def was_rolled_up(house: House) -> bool:
 def audit(house: House) -> dict[str, DataFrame]:
     """charges, adjustments: the staged rows. conservation: accepted usage beside charged usage, of the month and of adjusted ones.
 
-    month_on_month: what each product comes to beside the month before.
+    month_on_month: what each product comes to beside the month before. credits: every credit used, beside what was granted.
     """
     accepted, charged = _usage(house), house.staged(CHARGES.name)
     last = F.add_months(F.lit(house.run.month.first_day), -1)
@@ -130,6 +134,7 @@ def audit(house: House) -> dict[str, DataFrame]:
         "adjustments": corrections.adjusted(house),
         "conservation": transforms.conservation(accepted, every),
         "month_on_month": transforms.month_on_month(charged, before, settings().outliers.times),
+        "credits": crediting.account(house),
     }
 
 

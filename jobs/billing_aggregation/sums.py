@@ -1,6 +1,6 @@
 """A month of usage to the sums that prices look at: from the rollup that was made as it landed, or from the records.
 
-Both give the same sums. The records are read where sums of sums do not tell: docs/decisions/0010-rollup.md
+Both give the same sums. The records are read where sums of sums do not tell: docs/decisions/0011-rollup.md
 """
 
 from __future__ import annotations

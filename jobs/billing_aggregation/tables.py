@@ -8,7 +8,9 @@ from jobs.ledger.columns import COUNT, CURRENCY, PERIOD, PUBLICATION, QUANTITY, 
 from jobs.runtime.tables import Table
 
 OF_CHARGE = (
-    optional("kind", T.StringType()),  # usage | flat | fee | discount | maximum | minimum; only usage has a quantity
+    optional(
+        "kind", T.StringType()
+    ),  # usage | flat | fee | discount | maximum | minimum | credit; only usage has a quantity
     optional("account_id", T.StringType()),
     optional("product_id", T.StringType()),
     optional("price_id", T.StringType()),  # null when the price stands on the record
@@ -19,6 +21,7 @@ OF_CHARGE = (
     optional("quantity", QUANTITY),
     optional("amount", RATED),  # null when no price is in force; the suite refuses it
     optional("usage_rows", COUNT),
+    optional("credit_id", T.StringType()),  # of a line of kind credit, else null
     optional("prices_in_force", T.IntegerType()),  # 1 or the charge is refused: 0 missing, 2 overlapping
 )
 

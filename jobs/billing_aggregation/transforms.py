@@ -61,7 +61,7 @@ def charges_of_sums(
     rated = _rated(settlement.counted_together(rows) if together else rows, asked)
     lines = settlement.settled(rated, NATURAL) if together else _in_lines(rated, asked)
     columns = [field.name for field in CHARGES.schema.fields if field.name != "publication_id"]
-    dated = lines.withColumn("period", F.lit(period.first_day))
+    dated = lines.withColumns({"period": F.lit(period.first_day), "credit_id": F.lit(None).cast("string")})
     return dated.withColumn("charge_id", natural_id("tenant_id", "period", *NATURAL, "prices_in_force")).select(*columns)
 
 
@@ -179,8 +179,9 @@ def month_on_month(charged: DataFrame, before: DataFrame, times: Decimal) -> Dat
     the two is more than so many times the other.
     """
     key = ["tenant_id", "product_id", "currency"]
-    now = charged.groupBy(*key).agg(F.sum("amount").cast(RATED).alias("amount"))
-    then = before.groupBy(*key).agg(F.sum("amount").cast(RATED).alias("amount_before"))
+    before_credits = F.col("kind") != "credit"  # what was used is what may jump, not who pays for it
+    now = charged.where(before_credits).groupBy(*key).agg(F.sum("amount").cast(RATED).alias("amount"))
+    then = before.where(before_credits).groupBy(*key).agg(F.sum("amount").cast(RATED).alias("amount_before"))
     factor = F.lit(str(times)).cast("decimal(9,3)")
     amount, other = (F.abs(name).cast("decimal(38,6)") for name in ("amount", "amount_before"))  # a rough look
     jumps = (other * factor < amount) | (amount * factor < other)

@@ -114,5 +114,12 @@ FEEDS: dict[str, FeedType] = {
             ("account_id", "kind", "valid_from"),
             defaults=ALWAYS,
         ),
+        FeedType(
+            "credits",
+            tables.CREDITS,
+            ("credit_id", "account_id", "currency", "amount", "valid_from"),
+            ("credit_id",),
+            defaults=UNREVISED | {"shared": "false"},
+        ),
     )
 }

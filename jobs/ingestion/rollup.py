@@ -1,7 +1,7 @@
 """Usage summed as it lands, so that closing a month reads what is billed, not every record: billing.usage_rollup.
 
 Sums of sums are exact, whatever else lands later. What does not add up is marked, and billing aggregation goes back to the records
-for it: docs/decisions/0010-rollup.md
+for it: docs/decisions/0011-rollup.md
 """
 
 from __future__ import annotations

@@ -369,3 +369,28 @@ EXEMPTIONS = Table(  # one row per exemption of an account: from suspension (dun
     kind="issued",
     unit=("tenant_id",),
 )
+
+CREDITS = Table(  # one row per source record: what a customer may use up instead of paying; its highest revision holds
+    "raw.credits",
+    T.StructType(
+        [
+            TENANT,
+            optional("credit_id", T.StringType()),
+            optional("account_id", T.StringType()),
+            optional("currency", CURRENCY),
+            optional("amount", QUANTITY),
+            optional("valid_from", T.DateType()),
+            optional("valid_to", T.DateType()),  # the first day it no longer holds
+            optional("products", T.StringType()),  # JSON list of product ids; null: all
+            optional("region", T.StringType()),
+            optional("shared", T.BooleanType()),  # with the accounts that its account pays for
+            optional("reason", T.StringType()),
+            optional("revision", T.IntegerType()),
+            optional("withdrawn", T.BooleanType()),
+            *SOURCE,
+            PUBLICATION,
+        ]
+    ),
+    kind="issued",
+    unit=("tenant_id",),
+)

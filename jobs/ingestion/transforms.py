@@ -189,6 +189,15 @@ def _domain_reasons(feed: FeedType, settings: Settings) -> list[Column]:
             F.when(backwards, F.lit("usage_end: before usage_start")),
             F.when(unpriced, F.lit("currency: missing beside a unit_price")),
         ]
+    if feed.name == "credits":
+        products = F.from_json("products", "array<string>")
+        listed = F.coalesce((F.size(products) > 0) & ~F.exists(products, lambda one: one.isNull()), F.lit(False))
+        return [
+            _unpayable("amount"),
+            F.when(F.col("amount") <= 0, F.lit("amount: not above 0")),
+            F.when(F.col("valid_to") <= F.col("valid_from"), F.lit("valid_to: not after valid_from")),
+            F.when(F.col("products").isNotNull() & ~listed, F.lit("products: not a JSON list of product ids")),
+        ]
     if feed.name in MONEY:
         return [_unpayable(name) for name in MONEY[feed.name]]
     if feed.name == "prices":

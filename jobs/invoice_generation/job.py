@@ -14,6 +14,7 @@ from jobs.invoice_generation.settings import settings
 from jobs.invoice_generation.tables import FOCUS_FILES, NUMBER_REGISTER
 from jobs.ledger.columns import AMOUNT
 from jobs.ledger.facts import current_accounts
+from jobs.ledger.months import TURN, turn_of
 from jobs.ledger.periods import Period
 from jobs.ledger.taxes import TaxPolicy, tax_policies, tax_policy
 from jobs.ledger.tenants import Tenant, chosen, tenants
@@ -54,6 +55,14 @@ def plan(snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Pla
             why = (
                 f"invoice_generation {period}: usage of tenant {name} was landed after its charges were made. Nothing of this "
                 f"tenant was invoiced. Run billing_aggregation of {period} again."
+            )
+            planned.append(Planned(unit, {}, left_out=why))
+            continue
+        turn = turn_of(snapshot, name, period.key)
+        if charges.inputs.get(TURN, turn) != turn:
+            why = (
+                f"invoice_generation {period}: another month of tenant {name} was invoiced after these charges were made, and both "
+                f"may use its customers' credits. Nothing of this tenant was invoiced. Run billing_aggregation of {period} again."
             )
             planned.append(Planned(unit, {}, left_out=why))
             continue

@@ -28,8 +28,16 @@ def current_accounts(accounts: DataFrame) -> DataFrame:
 
 def latest_prices(prices: DataFrame) -> DataFrame:
     """One row per tenant and price: its highest revision, unless that withdraws it. prices: standing rows of raw.prices."""
-    newest = Window.partitionBy("tenant_id", "price_id").orderBy(
+    return _highest(prices, "price_id").where(~F.coalesce("withdrawn", F.lit(False)))
+
+
+def latest_credits(credits: DataFrame) -> DataFrame:
+    """One row per tenant and credit: its highest revision, withdrawn or not. credits: standing rows of raw.credits."""
+    return _highest(credits, "credit_id")
+
+
+def _highest(rows: DataFrame, key: str) -> DataFrame:
+    newest = Window.partitionBy("tenant_id", key).orderBy(
         F.coalesce("revision", F.lit(0)).desc(), F.col("landing_id").desc(), F.col("row_number").desc()
     )
-    chosen = prices.select("*", F.row_number().over(newest).alias("age")).where(F.col("age") == 1).drop("age")
-    return chosen.where(~F.coalesce("withdrawn", F.lit(False)))
+    return rows.select("*", F.row_number().over(newest).alias("age")).where(F.col("age") == 1).drop("age")

@@ -30,6 +30,7 @@ GRAIN: dict[str, tuple[str, ...]] = {  # the key of each table, as its declarati
     "raw.disputes": SOURCE,
     "raw.promises": SOURCE,
     "raw.exemptions": SOURCE,
+    "raw.credits": SOURCE,
     "billing.waiting": SOURCE,
     "billing.usage_rollup": (
         "tenant_id",

@@ -256,6 +256,12 @@ def _line(lines: Tree, line: dict[str, Any], currency: str, most_rows: int, text
             f"price {price['price_id']}{revision} {price['parameters']} {price['currency']} from {price['valid_from']}{until}: "
             f"{price['file_name']} row {price['row_number']}"
         )
+    for credit in charge["credit"]:
+        until = f" until {credit['valid_to']}" if credit["valid_to"] else ""
+        part.add(
+            f"credit {credit['credit_id']} of {text(credit['amount'])} {credit['currency']} to {credit['account_id']} from "
+            f"{credit['valid_from']}{until}: {credit['file_name']} row {credit['row_number']}"
+        )
     for row in charge["usage"][:most_rows]:
         unit_price = f" at {text(row['unit_price'])}" if row["unit_price"] is not None else ""
         revision = f" revision {row['revision']}" if row["revision"] else ""

@@ -138,7 +138,7 @@ def _chain(books: Books, header: Row) -> Chain:
     month = f"{period:%Y-%m}"
     tables = (
         "invoicing.invoice_lines", "invoicing.invoice_taxes", "invoicing.number_register", "ledger.journal_lines",
-        "ledger.open_items", "raw.landed_files", "raw.usage", "raw.prices", "raw.accounts",
+        "ledger.open_items", "raw.landed_files", "raw.usage", "raw.prices", "raw.accounts", "raw.credits",
     )  # fmt: skip
     books.open(*tables)
     publications = ops.all_publications()
@@ -155,7 +155,9 @@ def _chain(books: Books, header: Row) -> Chain:
     journal = books.rows(f"SELECT * FROM ledger.journal_lines WHERE {posted} ORDER BY posting_date, entry_id, line_no")
     items = books.rows(f"SELECT * FROM ledger.open_items WHERE {posted} ORDER BY period DESC LIMIT 1")
     charges = _charges(books, header, publications, charged) | _adjustments(books, header)
-    files = _files(books, [row for charge in charges.values() for row in (*charge["usage"], *charge["price"])])
+    _name_credits(books, charges)
+    every = [row for charge in charges.values() for row in (*charge["usage"], *charge["price"], *charge["credit"])]
+    files = _files(books, every)
     for line in lines:
         line["charge"] = charges.get(line["charge_id"])
     problems = [*_sums(header, lines, taxes, journal, items), *(c["problem"] for c in charges.values() if c["problem"])]
@@ -166,6 +168,7 @@ def _chain(books: Books, header: Row) -> Chain:
         "billing.charges": {charge["publication_id"] for charge in charges.values() if not charge["adjusts"]},
         "billing.adjustments": {charge["publication_id"] for charge in charges.values() if charge["adjusts"]},
         "raw.usage": {row["publication_id"] for charge in charges.values() for row in charge["usage"]},
+        "raw.credits": {row["publication_id"] for charge in charges.values() for row in charge["credit"]},
         "raw.prices": {row["publication_id"] for charge in charges.values() for row in charge["price"]},
         "ledger.journal_lines": {row["publication_id"] for row in journal},
     }
@@ -264,6 +267,19 @@ def _adjustments(books: Books, header: Row) -> dict[str, Row]:
         }
         for row in found
     }  # fmt: skip
+
+
+def _name_credits(books: Books, charges: dict[str, Row]) -> None:
+    """Give every charge the credit that pays it, as it stands now."""
+    named = sorted({charge["credit_id"] for charge in charges.values() if charge["credit_id"]})
+    found = books.rows(
+        "SELECT credit_id, account_id, amount, currency, valid_from, valid_to, reason, revision, landing_id, row_number, publication_id "
+        "FROM raw.credits WHERE credit_id IN (SELECT unnest(?)) "
+        "QUALIFY row_number() OVER (PARTITION BY credit_id ORDER BY revision DESC, landing_id DESC, row_number DESC) = 1",
+        [named or [""]],
+    )
+    for charge in charges.values():
+        charge["credit"] = [row for row in found if row["credit_id"] == charge["credit_id"]]
 
 
 def _files(books: Books, rows: Sequence[Row]) -> list[Row]:

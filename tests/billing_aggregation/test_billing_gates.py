@@ -172,3 +172,40 @@ def test_lost_usage_is_caught_for_its_tenant(failed_conservation, tenant):
 def test_usage_without_any_charge_is_caught_too(failed_conservation):
     assert len(failed_conservation["never_charged"]) == 2
     assert "good" not in failed_conservation
+
+
+USED = {"credit_id": "k-1", "granted": "100", "used_before": "60", "used_now": "40", "outside": 0, "overdrawn": 0}
+OF_CREDITS = (
+    "tenant_id string, credit_id string, granted decimal(38,18), used_before decimal(38,18), used_now decimal(38,18), "
+    "outside bigint, overdrawn bigint"
+)
+BROKEN_CREDITS = {
+    "too_much": ("credit used <= credit granted", USED | {"used_now": "40.000000000000000001"}),
+    "never_granted": ("credit used <= credit granted", USED | {"granted": None}),
+    "given_back_twice": ("no more of a credit is given back than was used", USED | {"used_now": "-60.01"}),
+    "of_somebody_else": ("a credit is used for what it was given for", USED | {"outside": 1}),
+    "paid_out": ("a credit brings no charge below nothing", USED | {"overdrawn": 1}),
+}
+GOOD_CREDITS = {
+    "all_used": USED,
+    "given_back": USED | {"used_now": "-60"},
+    "lowered_after_it_was_used": USED | {"granted": "10", "used_now": "0"},
+}
+
+
+@pytest.fixture(scope="module")
+def failed_credits(spark, shared_home):
+    """What the suite says of all tenants at once."""
+    told = {tenant: row for tenant, (_, row) in BROKEN_CREDITS.items()} | GOOD_CREDITS
+    rows = frame(spark, OF_CREDITS, [row | {"tenant_id": tenant} for tenant, row in told.items()])
+    return failures(judged("billing_aggregation", "credits", rows, [*told, "without_rows"]))
+
+
+@pytest.mark.parametrize("tenant", BROKEN_CREDITS)
+def test_a_credit_that_is_not_as_granted_is_caught_for_its_tenant(failed_credits, tenant):
+    assert [(v.expectation, v.failing, v.example) for v in failed_credits[tenant]] == [(BROKEN_CREDITS[tenant][0], 1, "k-1")]
+
+
+@pytest.mark.parametrize("tenant", [*GOOD_CREDITS, "without_rows"])
+def test_credits_as_granted_pass(failed_credits, tenant):
+    assert tenant not in failed_credits

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
-from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from pyspark.sql import functions as F
 
@@ -134,7 +134,9 @@ waves_of_a_house = st.lists(st.lists(steps, min_size=1, max_size=6), min_size=3,
 
 
 @seed(7)
-@settings(max_examples=1, deadline=None, suppress_health_check=list(HealthCheck))  # of thirty houses, in one pass of Spark
+@settings(  # the first example is always the simplest; the second is thirty houses at random, in one pass of Spark
+    max_examples=2, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+)  # fmt: skip
 @given(houses=st.lists(waves_of_a_house, min_size=30, max_size=30))
 def test_whatever_comes_late_it_ends_at_the_charges_of_all_facts_on_time(spark, houses):
     tenants = [f"t-{number}" for number in range(len(houses))]
@@ -154,7 +156,6 @@ def test_whatever_comes_late_it_ends_at_the_charges_of_all_facts_on_time(spark, 
     billed, now = rated(1), {2: rated(2), 3: rated(3)}
     for until, month in ((2, Period("2026-08")), (3, Period("2026-09"))):
         changes = adjustments.differences(now[until], billed, month).collect()
-        assert len(changes) > len(houses)
         billed = billed.unionByName(adjustments.as_charges(table_of(spark, ADJUSTMENTS, [row.asDict() for row in changes])))
     assert collected(adjustments.differences(now[3], billed, Period("2026-10"))) == []
     totals = [collected(rows.groupBy("tenant_id").agg(F.sum("amount").alias("amount"))) for rows in (billed, now[3])]

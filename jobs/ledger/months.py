@@ -1,0 +1,30 @@
+"""Which months of a tenant are invoiced, and which of those that are not comes first."""
+
+from __future__ import annotations
+
+from jobs.runtime.config import digest
+from jobs.runtime.house import Snapshot
+from jobs.stages import INGESTION, INVOICE_GENERATION
+
+TURN = "turn"  # an input of charges that share something with other months: as turn_of() told it when they were made
+
+
+def invoiced(snapshot: Snapshot, tenant: str) -> list[str]:
+    """The months that were invoiced, oldest first."""
+    return sorted(
+        unit.period for unit in snapshot.latest if unit.stage == INVOICE_GENERATION.name and unit.tenant_id == tenant
+    )
+
+
+def open_before(snapshot: Snapshot, tenant: str, month: str) -> list[str]:
+    """The months before this one that have usage and are not invoiced yet, oldest first."""
+    mine = (unit for unit in snapshot.latest if unit.stage == INGESTION.name and unit.tenant_id == tenant)
+    used = {unit.period for unit in mine if unit.lane == "usage" and unit.period < month}
+    return sorted(used - set(invoiced(snapshot, tenant)))
+
+
+def turn_of(snapshot: Snapshot, tenant: str, month: str) -> str:
+    """What a month that shares something with others depends on: which ones went before it, and whether it is its turn."""
+    gone = digest(*(other for other in invoiced(snapshot, tenant) if other != month))[:16]
+    waits_for = open_before(snapshot, tenant, month)[:1]
+    return f"after {gone}" + "".join(f", waits for {other}" for other in waits_for)
