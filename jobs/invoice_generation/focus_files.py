@@ -154,8 +154,11 @@ RENDER: dict[str, Callable[[pa.Table], bytes]] = {"csv": as_csv, "parquet": as_p
 READ: dict[str, Callable[[bytes], tuple[list[Decimal], list[str]]]] = {"csv": _from_csv, "parquet": _from_parquet}
 
 
-def differing(written: DataFrame, rows: DataFrame) -> DataFrame:
-    """The files that are not what was judged: file_path of each. written: WRITTEN. rows: focus.ROWS."""
+def compared(written: DataFrame, rows: DataFrame) -> DataFrame:
+    """Every file, written or wanted: file_path (the payer's id where it was not written), is_same (what stands there is what was judged).
+
+    written: WRITTEN. rows: focus.ROWS.
+    """
     formats = F.explode("formats").alias("format")
     judged = rows.select(*OF_A_FILE, formats, "BilledCost").groupBy(*OF_A_FILE, "format").agg(
         F.sum("BilledCost").alias("judged_cost"), F.count(F.lit(1)).alias("judged_rows")
@@ -166,4 +169,4 @@ def differing(written: DataFrame, rows: DataFrame) -> DataFrame:
         & F.col("billed_cost").eqNullSafe(F.col("judged_cost"))
         & F.col("row_count").eqNullSafe(F.col("judged_rows"))
     )
-    return both.where(~is_same).select(F.coalesce("file_path", "payer_account_id").alias("file_path"))
+    return both.select(F.coalesce("file_path", "payer_account_id").alias("file_path"), is_same.alias("is_same"))

@@ -18,9 +18,8 @@ from jobs.ledger.months import TURN, turn_of
 from jobs.ledger.periods import Period
 from jobs.ledger.taxes import TaxPolicy, tax_policies, tax_policy
 from jobs.ledger.tenants import Tenant, chosen, tenants
-from jobs.runtime import delta_log, faults
+from jobs.runtime import delta_log, environment, faults, storage
 from jobs.runtime.contract import Invocation, Planned, Written
-from jobs.runtime.environment import documents
 from jobs.runtime.errors import CallError, RunBroke, UpstreamMissing
 from jobs.runtime.house import House, Snapshot, Visible, visible_rows
 from jobs.runtime.logs import say
@@ -149,20 +148,20 @@ def audit(house: House) -> dict[str, DataFrame]:
     document whose tenant asks for FOCUS files, with what their rows add up to.
     """
     lines = house.staged("invoicing.invoice_lines")
-    asking = list(focus.asking(_tenants(house)))
-    documents_told = house.staged("invoicing.invoices").where(F.col("tenant_id").isin(*asking))
-    told = house.spark.read.schema(focus.ROWS).parquet(house.beside(FOCUS_ROWS)) if asking else _no_rows(house)
+    headers = house.staged("invoicing.invoices")
+    asked = headers.where(F.col("tenant_id").isin(*focus.asking(_tenants(house))))
     return {
-        "invoices": transforms.invoices_account(
-            house.staged("invoicing.invoices"), lines, house.staged("invoicing.invoice_taxes")
-        ),
+        "invoices": transforms.invoices_account(headers, lines, house.staged("invoicing.invoice_taxes")),
         "lines": transforms.lines_account(lines, _billed(house)),
-        "focus": focus.account(told, documents_told),
+        "focus": focus.account(_staged_rows(house, house.beside(FOCUS_ROWS)), asked),
     }
 
 
-def _no_rows(house: House) -> DataFrame:
-    return house.spark.createDataFrame([], focus.ROWS)
+def _staged_rows(house: House, place: str) -> DataFrame:
+    """The rows of FOCUS files that were staged in some place; none where nobody had asked for them."""
+    if not storage.exists(place):
+        return house.spark.createDataFrame([], focus.ROWS)
+    return house.spark.read.schema(focus.ROWS).parquet(place)
 
 
 def _billed(house: House) -> DataFrame:
@@ -172,8 +171,7 @@ def _billed(house: House) -> DataFrame:
 def before_publish(
     house: House, staged: Mapping[str, str], passing: Sequence[str], note: Mapping[str, object]
 ) -> dict[str, str]:
-    """Reserve the numbers of the documents that passed and stage the numbered documents, then let their FOCUS files stand in
-    documents/; returns where the tables are staged."""
+    """Number the documents that passed, then let their FOCUS files stand in documents/; returns where what is new is staged."""
     places = _numbered(house, staged, passing, note)
     if FOCUS_ROWS in staged:
         places |= _focus_files(house, staged[FOCUS_ROWS], places["invoicing.invoices"], passing)
@@ -184,20 +182,27 @@ def _focus_files(house: House, rows_at: str, numbered_at: str, passing: Sequence
     """Write the FOCUS files of the tenants that passed, from the rows that were judged; returns where the list of them is staged."""
     mine = F.col("tenant_id").isin(*passing)
     numbered = house.read_staged("invoicing.invoices", numbered_at).where(mine)
-    judged = house.spark.read.schema(focus.ROWS).parquet(rows_at).where(mine)
+    judged = _staged_rows(house, rows_at).where(mine)
     numbers = numbered.select("tenant_id", "invoice_id", "invoice_number")
     told = judged.join(numbers, on=["tenant_id", "invoice_id"], how="inner").withColumn("InvoiceId", F.col("invoice_number"))
     files_at = house.beside("focus_files")
-    focus_files.write(told, house.beside("documents"), documents()).write.mode("overwrite").parquet(files_at)
+    focus_files.write(told, house.beside("documents"), environment.documents()).write.mode("overwrite").parquet(files_at)
     written = house.spark.read.schema(focus_files.WRITTEN).parquet(files_at)
-    count, example = focus_files.differing(written, judged).agg(F.count(F.lit(1)), F.min("file_path")).collect()[0]
-    if count:
+    differs = ~F.col("is_same")
+    files, differing, example = (
+        focus_files.compared(written, judged)
+        .agg(F.count(F.lit(1)), F.count_if(differs), F.min(F.when(differs, F.col("file_path"))))
+        .collect()[0]
+    )
+    if differing:
         raise RunBroke(
-            f"invoice_generation {house.run.period}: {count} FOCUS files stand in documents/ with another content than was judged, e.g. "
+            f"invoice_generation {house.run.period}: {differing} FOCUS files stand in documents/ with another content than was judged, e.g. "
             f"{example}. They were not overwritten and nothing was published. Find out who changed them; move them away and run this "
             f"again."
         )
     faults.reach("publish:focus")
+    if not files:  # those that asked for them are held
+        return {}
     return {
         FOCUS_FILES.name: house.stage(written.withColumn("billed_cost", F.col("billed_cost").cast(AMOUNT)), FOCUS_FILES.name)
     }

@@ -1,4 +1,4 @@
-"""FOCUS files of whole runs: two tenants are billed for two months, one asked for files; every file is read back.
+"""FOCUS files of whole runs: tenants that asked for them and tenants that did not are billed; every file is read back.
 
 The tests of this module are one story and run in the order they stand in.
 """
@@ -9,7 +9,7 @@ import csv
 import hashlib
 import io
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pyarrow as pa
@@ -24,12 +24,13 @@ from jobs.ledger.tenants import tenants
 from jobs.runtime import storage
 from jobs.runtime.books import visible_arrow
 from jobs.runtime.contract import job_of
-from jobs.runtime.errors import RunBroke
+from jobs.runtime.errors import GateFailed, RunBroke
 from jobs.runtime.house import Snapshot, visible, visible_rows
 from jobs.runtime.verbs import run_stage
 from tests.builders import ALPHA, BETA, asked, conf_file, dropped, tenant_conf
 
 GAMMA = "gamma"  # receives alpha's files as its usage
+DELTA = "delta"
 ODD = "../x/Ü 1"
 ACCOUNTS = (
     "account,name,country,currency,payer\n"
@@ -69,20 +70,37 @@ def conf(name: str, **more):
 
 @pytest.fixture(scope="module")
 def house(spark, shared_home):
-    """June and July are invoiced; some of June's usage came after its invoice."""
-    conf_file(shared_home, f"tenants/{ALPHA}.yaml", conf(ALPHA, outputs={"focus": ["csv", "parquet"]}))
-    conf_file(shared_home, f"tenants/{BETA}.yaml", conf(BETA))
-    for name in (ALPHA, BETA):
+    """June and July are invoiced; some of June's usage came after its invoice. Alpha asks for files from July on, beta never.
+
+    Delta asks for them from the beginning, and is held in both months: it knows no tax for its customer abroad.
+    """
+    rate = {"id": "gb", "countries": ["GB"], "category": "S", "rate": "0.20", "valid_from": "2011-01-04", "source": "law"}
+    conf_file(shared_home, "taxes/at-home.yaml", {"policy": "at-home", "rates": [rate]})
+    both = {"focus": ["csv", "parquet"]}
+    held = conf(DELTA, outputs=both)
+    held["legal_entities"][0]["tax_policy"] = "at-home"
+    for name, told in ((ALPHA, conf(ALPHA)), (BETA, conf(BETA)), (DELTA, held)):
+        conf_file(shared_home, f"tenants/{name}.yaml", told)
         dropped(shared_home, name, "accounts", "accounts.csv", ACCOUNTS)
         dropped(shared_home, name, "prices", "prices.csv", PRICES)
-        dropped(shared_home, name, "usage", "june.csv", JUNE)
-    for month, files in (("2026-06", {}), ("2026-07", {"july.csv": JULY, "late.csv": LATE})):
-        for name in (ALPHA, BETA):
-            for file, content in files.items():
-                dropped(shared_home, name, "usage", file, content)
-        for stage in ("ingestion", "billing_aggregation", "invoice_generation"):
-            run_stage(asked(stage, ALPHA, BETA, period=month, key=month))
+        dropped(shared_home, name, "usage", "june.csv", JUNE.replace("a-1", ODD) if name == DELTA else JUNE)
+    invoiced("2026-06")
+    assert visible_arrow("invoicing.invoices").num_rows == 2, "those that passed have their invoices, and no files"
+    conf_file(shared_home, f"tenants/{ALPHA}.yaml", conf(ALPHA, outputs=both))
+    for name in (ALPHA, BETA, DELTA):
+        dropped(shared_home, name, "usage", "july.csv", JULY)
+    for name in (ALPHA, BETA):
+        dropped(shared_home, name, "usage", "late.csv", LATE)
+    invoiced("2026-07")
     return shared_home
+
+
+def invoiced(month: str) -> None:
+    """A month of all three, of which delta is held."""
+    for stage in ("ingestion", "billing_aggregation"):
+        run_stage(asked(stage, ALPHA, BETA, DELTA, period=month, key=month))
+    with pytest.raises(GateFailed, match="tenant delta"):
+        run_stage(asked("invoice_generation", ALPHA, BETA, DELTA, period=month, key=month))
 
 
 @pytest.fixture(scope="module")
@@ -94,9 +112,9 @@ def listed(house):
 
 @pytest.fixture(scope="module")
 def issued(house):
-    return {
-        row["invoice_number"]: row for row in visible_arrow("invoicing.invoices").to_pylist() if row["tenant_id"] == ALPHA
-    }
+    """Alpha's documents of July."""
+    rows = visible_arrow("invoicing.invoices").to_pylist()
+    return {row["invoice_number"]: row for row in rows if row["tenant_id"] == ALPHA and row["period"] == date(2026, 7, 1)}
 
 
 def content(house, row) -> bytes:
@@ -131,13 +149,13 @@ def from_parquet(told: bytes) -> list[dict]:
     return table.to_pylist()
 
 
-def test_every_payer_has_a_file_of_each_format_and_a_tenant_that_did_not_ask_has_none(house, listed):
-    payers = {("2026-06", "a-1"), ("2026-07", "a-1"), ("2026-07", ODD), ("2026-07", "a-4")}
+def test_every_payer_has_a_file_of_each_format_and_who_did_not_ask_or_is_held_has_none(house, listed):
+    payers = {("2026-07", "a-1"), ("2026-07", ODD), ("2026-07", "a-4")}
     assert set(listed) == {(month, payer, kind) for month, payer in payers for kind in ("csv", "parquet")}
     assert {row["tenant_id"] for row in listed.values()} == {ALPHA}
     standing = {str(path.relative_to(house / "documents")) for path in (house / "documents").rglob("*") if path.is_file()}
     assert standing == {row["file_path"] for row in listed.values()}
-    assert {re.fullmatch(r"alpha/focus/2026-0[67]/[A-Za-z0-9-]+\.(csv|parquet)", path) is not None for path in standing} == {
+    assert {re.fullmatch(r"alpha/focus/2026-07/[A-Za-z0-9-]+\.(csv|parquet)", path) is not None for path in standing} == {
         True
     }
 
@@ -228,7 +246,7 @@ def test_read_as_a_suppliers_focus_file_it_gives_the_same_quantities_and_costs(s
     read = {row["record_id"]: row for row in landed.collect()}
     rows = [line for path in paths for line in from_csv(path.read_bytes())]
     sent = {f"{line['InvoiceId']}/{line['x_LineNumber']}": line for line in rows if line["PricingQuantity"] is not None}
-    assert set(read) == set(sent) and len(sent) == 8, "a tax has no quantity, and is no usage"
+    assert set(read) == set(sent) and len(sent) == 7, "a tax has no quantity, and is no usage"
     for name, line in sent.items():
         row = read[name]
         assert (row["quantity"], row["unit"], row["currency"]) == (
@@ -253,16 +271,10 @@ def test_run_again_it_writes_nothing(house):
 
 @pytest.fixture
 def august(house):
-    """Another month, ready to be invoiced; beta asks for files too now, but knows no tax for customers abroad."""
-    rate = {"id": "gb", "countries": ["GB"], "category": "S", "rate": "0.20", "valid_from": "2011-01-04", "source": "law"}
-    conf_file(house, "taxes/at-home.yaml", {"policy": "at-home", "rates": [rate]})
-    narrow = conf(BETA, outputs={"focus": ["csv"]})
-    narrow["legal_entities"][0]["tax_policy"] = "at-home"
-    conf_file(house, f"tenants/{BETA}.yaml", narrow)
-    for name in (ALPHA, BETA):
-        dropped(house, name, "usage", "august.csv", JULY.replace("2026-07", "2026-08").replace("r-", "s-"))
+    """Another month, ready to be invoiced."""
+    dropped(house, ALPHA, "usage", "august.csv", JULY.replace("2026-07", "2026-08").replace("r-", "s-"))
     for stage in ("ingestion", "billing_aggregation"):
-        run_stage(asked(stage, ALPHA, BETA, period="2026-08"))
+        run_stage(asked(stage, ALPHA, period="2026-08"))
     return house
 
 
@@ -274,10 +286,10 @@ def test_a_file_that_stands_there_with_another_content_stops_the_run_and_is_left
             job.faults, "reach", lambda point: (_ for _ in ()).throw(KeyboardInterrupt) if point == "publish:focus" else None
         )
         with pytest.raises(KeyboardInterrupt):
-            run_stage(asked("invoice_generation", ALPHA, BETA, period="2026-08"))
+            run_stage(asked("invoice_generation", ALPHA, period="2026-08"))
     left = state(august)
     mine = [path for path in left if "2026-08" in str(path)]
-    assert len(mine) == 6 and not (august / "documents" / BETA).exists(), "beta is held, and gets no file"
+    assert len(mine) == 6
     storage.write_bytes(str(mine[0]), b"tampered with")
     with pytest.raises(RunBroke, match="1 FOCUS files stand in documents/ with another content"):
         run_stage(asked("invoice_generation", ALPHA, period="2026-08", key="second"))
