@@ -228,7 +228,6 @@ def account(
         F.coalesce("shared", F.lit(False)).alias("is_shared"),
     )  # fmt: skip
     of_credits = charged.where(F.col("kind") == CREDIT).join(payers, on=["tenant_id", "account_id"], how="left")
-    scoped = of_credits.join(scopes, on=key, how="left")
     is_its_own = (F.col("owner") == F.col("account_id")) | (
         F.col("is_shared") & (F.col("owner") == F.col("payer_account_id"))
     )
@@ -237,12 +236,19 @@ def account(
         & (F.col("scope").isNull() | F.array_contains("scope", F.col("product_id")))
         & (F.col("granted_region").isNull() | F.col("granted_region").eqNullSafe(F.col("region")))
     )  # fmt: skip
+    scoped = of_credits.join(scopes, on=key, how="left").select(
+        "tenant_id", *CHARGED, "credit_id", (~F.coalesce(is_inside, F.lit(False))).cast("int").alias("is_outside")
+    )
     covered = charged.groupBy("tenant_id", *CHARGED).agg(F.sum("amount").alias("net"))
     same = [F.col(f"c.{name}").eqNullSafe(F.col(f"n.{name}")) for name in ("tenant_id", *CHARGED)]
-    judged = scoped.alias("c").join(covered.alias("n"), on=same, how="left").select(
-        "c.tenant_id", "c.credit_id", (~F.coalesce(is_inside, F.lit(False))).cast("int").alias("is_outside"),
-        (F.col("net") < 0).cast("int").alias("is_below"),
-    ).groupBy(*key).agg(F.sum("is_outside").alias("outside"), F.sum("is_below").alias("overdrawn"))  # fmt: skip
+    below = (F.col("n.net") < 0).cast("int").alias("is_below")
+    judged = (
+        scoped.alias("c")
+        .join(covered.alias("n"), on=same, how="left")
+        .select("c.tenant_id", "c.credit_id", "c.is_outside", below)
+        .groupBy(*key)
+        .agg(F.sum("is_outside").alias("outside"), F.sum("is_below").alias("overdrawn"))
+    )
     joined = now.join(then, on=key, how="left").join(judged, on=key, how="left")
     nothing = F.lit(0).cast(RATED)
     return joined.join(scopes, on=key, how="left").select(
