@@ -130,7 +130,7 @@ ROWS = T.StructType([*KEY, *(T.StructField(column.name, column.kind) for column 
 
 # What a kind of charge is in the words of the specification; a kind that stands in none of them is an adjustment.
 PURCHASES = ("flat", "fee")  # owed for the month itself
-CREDITS = ("discount", "maximum")  # what a price gives back
+CREDITS = ("discount", "maximum", "credit")  # what a price or a grant gives back
 PRICE_DECIMALS = Decimal(1).scaleb(-QUANTITY.scale)
 PRICE_LIMIT = Decimal(10) ** 13  # a unit price has fewer whole digits, so that it multiplies exactly
 

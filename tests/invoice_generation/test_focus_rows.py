@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from jobs.billing_aggregation import settlement
+from jobs.billing_aggregation.credits import CREDIT
 from jobs.invoice_generation import focus, focus_files
 from jobs.invoice_generation.tables import INVOICE_LINES, INVOICE_TAXES
 from jobs.ledger.tenants import tenants
@@ -115,6 +116,7 @@ CASES = {
     ),
     "discount": (line("-3", kind="discount", **OF_NO_QUANTITY), ("Credit", None, "One-Time", None, None, None, None, None, "-3", "-3", None)),
     "maximum": (line("-3", kind="maximum", **OF_NO_QUANTITY), ("Credit", None, "One-Time", None, None, None, None, None, "-3", "-3", None)),
+    "credit": (line("-3", kind="credit", **OF_NO_QUANTITY), ("Credit", None, "One-Time", None, None, None, None, None, "-3", "-3", None)),
     "minimum": (line("3", kind="minimum", **OF_NO_QUANTITY), ("Adjustment", None, "One-Time", None, None, None, None, None, "3", "3", None)),
     "a_cost_without_price_is_the_billed_one": (
         line("-3.001", line_amount="-3", kind="discount", **OF_NO_QUANTITY),
@@ -155,7 +157,7 @@ def test_a_line_becomes_a_row_that_is_as_the_specification_says(told, case):
 
 def test_every_kind_of_charge_that_billing_makes_is_met():
     kinds = {getattr(settlement, name) for name in ("USAGE", "FLAT_PART", "FEE", "DISCOUNT", "MAXIMUM", "MINIMUM")}
-    assert kinds <= {told["kind"] for told, _ in CASES.values()}
+    assert kinds | {CREDIT} <= {told["kind"] for told, _ in CASES.values()}
 
 
 def test_the_columns_are_those_of_focus_1_2():
