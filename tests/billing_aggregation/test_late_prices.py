@@ -20,6 +20,8 @@ from jobs.runtime.tables import catalog
 from jobs.runtime.verbs import dry_run, run_stage
 from tests.builders import ALPHA, BETA, asked, collected, conf_file, dropped, tenant_conf
 
+pytestmark = pytest.mark.slow  # whole runs of several stages: make test-slow
+
 ACCOUNTS = "account,name,country,currency\na-1,Ada Somebody,GB,GBP\na-2,Bob Somebody,GB,GBP\na-3,Cyd Somebody,US,USD\n"
 HEAD = "price,product,model,currency,since,until,account,revision,withdrawn,parameters\n"
 
