@@ -17,7 +17,7 @@ import pyarrow as pa
 from deltalake import Schema
 
 from jobs.ledger.periods import Period
-from jobs.runtime import delta_log, ops, storage
+from jobs.runtime import delta_log, migrations, ops, storage
 from jobs.runtime.config import nearest
 from jobs.runtime.errors import CallError
 from jobs.runtime.house import Snapshot, Visible, visible
@@ -101,6 +101,7 @@ class Books:
     """A DuckDB session in which published tables stand as views under their names, complete publications only."""
 
     def __init__(self, tenant: str | None = None, snapshot: Snapshot | None = None) -> None:
+        migrations.bring_up_to_date()
         self.tenant = tenant
         self.snapshot = snapshot or Snapshot.now()
         self.connection = duckdb.connect(config={"autoload_known_extensions": False, "autoinstall_known_extensions": False})

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from jobs.ledger.periods import Period
-from jobs.runtime import delta_log, faults, gates, ops, records, storage
+from jobs.runtime import delta_log, faults, gates, migrations, ops, records, storage
 from jobs.runtime.config import digest
 from jobs.runtime.contract import NOTHING_TO_DO, Invocation, Outcome, Planned, code_version, job_of
 from jobs.runtime.errors import (
@@ -61,6 +61,7 @@ def write(invocation: Invocation) -> Outcome:
     """Stage candidates for every unit whose fingerprint has changed."""
     job = job_of(invocation.stage)
     period = Period(invocation.period).required(BY_NAME[invocation.stage].grain, invocation.stage)
+    migrations.bring_up_to_date()
     _finish_what_was_cut_short(invocation)
     snapshot = Snapshot.now()
     planned = job.plan(snapshot, period, invocation)
@@ -369,6 +370,7 @@ def _last(run_id: str, verb: str, statuses: tuple[str, ...]) -> dict[str, Any]:
 
 def dry_run(invocation: Invocation) -> str:
     """What a run would do, with what its stage announces; no table is changed, and what is computed for it is thrown away."""
+    migrations.bring_up_to_date()
     snapshot = Snapshot.now()
     job = job_of(invocation.stage)
     period = Period(invocation.period).required(BY_NAME[invocation.stage].grain, invocation.stage)
