@@ -12,7 +12,7 @@ from jobs.runtime.gates import SUITE_FAILED, Judgement, Verdict, _read, judge, m
 from tests.builders import charged, charges, failures, frame, judged
 
 COLUMNS = (
-    "tenant_id string, product_id string, accepted_quantity decimal(38,21), charged_quantity decimal(38,21), "
+    "tenant_id string, period date, product_id string, accepted_quantity decimal(38,21), charged_quantity decimal(38,21), "
     "accepted_rows bigint, charged_rows bigint"
 )
 
@@ -20,6 +20,7 @@ COLUMNS = (
 def row(tenant, **more):
     return {
         "tenant_id": tenant,
+        "period": "2026-07-01",
         "product_id": "p",
         "accepted_quantity": "1",
         "charged_quantity": "1",
