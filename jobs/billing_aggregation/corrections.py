@@ -20,6 +20,7 @@ from jobs.runtime import storage
 from jobs.runtime.config import digest
 from jobs.runtime.house import House, Snapshot
 from jobs.runtime.ops import Unit
+from jobs.runtime.tables import Table
 from jobs.stages import BILLING_AGGREGATION, INGESTION
 
 CONCERNED, CHANGES, RATED_AGAIN = (
@@ -108,12 +109,13 @@ def adjust(house: House, accounts: DataFrame, rate: Rate) -> dict[str, str]:
     accounts: one row per account. Nothing is staged where nothing has changed; where it had, its rows go.
     """
     found = changed(house)
-    if not _months(found) and not _has_adjusted(house):
+    if not _months(found) and not _had(house, ADJUSTMENTS, LATE_USAGE, LATE_PRICES):
         return {}
     looked = look_again(house, found, accounts, rate)
     usage = adjustments.outcomes(looked.records, looked.waits, house.run.month)
-    prices = adjustments.price_outcomes(looked.prices, changes(house), looked.waits, house.run.month)
-    told = {ADJUSTMENTS: adjustments.billable(changes(house), looked.waits), LATE_USAGE: usage, LATE_PRICES: prices}
+    told = {ADJUSTMENTS: adjustments.billable(changes(house), looked.waits), LATE_USAGE: usage}
+    if any(one.prices for one in found.values()) or _had(house, LATE_PRICES):
+        told[LATE_PRICES] = adjustments.price_outcomes(looked.prices, changes(house), looked.waits, house.run.month)
     return {table.name: house.stage(rows, table.name) for table, rows in told.items()}
 
 
@@ -205,10 +207,10 @@ def _months(found: Mapping[str, Changed]) -> Months:
     return dict(sorted(months.items()))
 
 
-def _has_adjusted(house: House) -> bool:
-    units = (house.snapshot.latest.get(unit) for unit in house.run.units)
-    mine = (ADJUSTMENTS.name, LATE_USAGE.name, LATE_PRICES.name)
-    return any(written.name in mine and written.rows for unit in units if unit for written in unit.tables)
+def _had(house: House, *tables: Table) -> bool:
+    """Whether one of these tables has rows of the units of this run."""
+    units, names = (house.snapshot.latest.get(unit) for unit in house.run.units), {table.name for table in tables}
+    return any(written.name in names and written.rows for unit in units if unit for written in unit.tables)
 
 
 def _late_records(house: House, changed: Months) -> DataFrame:
@@ -231,6 +233,10 @@ def _late_prices(house: House, found: Mapping[str, Changed], months: Months) -> 
         "tenant_id string, period date, price_id string, revision int, landing_id string, row_number bigint, product_id string, "
         "currency string, price_region string, price_account string"
     )
+    if not statements:  # told so, Spark leaves out everything that would be joined with them
+        return _nothing(house).select(
+            *ACCOUNT, *(F.lit(None).cast(LATE_PRICES.schema[name].dataType).alias(name) for name in CHANGED_PRICES)
+        )
     told = house.spark.createDataFrame(sorted(statements, key=repr), columns)
     dealt_with = house.read_all_months(LATE_PRICES.name).where(
         F.col("outcome").isin(adjustments.ADJUSTED, adjustments.CHANGES_NOTHING)

@@ -37,6 +37,7 @@ ON_TIME, LATE = (
     f"{HEAD}june-1,a-1,storage,2026-06-10 12:00:00,1000\n",
     f"{HEAD}june-2,a-1,storage,2026-06-11 12:00:00,1000\n",
 )
+AGREED = "price,product,currency,since,unit_price,until,only\np-6,storage,GBP,2026-06-01,0.05,2026-07-01,a-1\n"  # for that month, afterwards
 LIMIT = 180
 IBAN = "GB33BUKB20201555555555"
 PAYABLES = (
@@ -64,7 +65,7 @@ STEPS = (  # a house's whole story, in its order: bill, pay, collect, nominate
 PERIOD = dict(STEPS)
 LANDED = (  # the tables that the small home's files reach
     "raw.landed_files", "raw.quarantine", "raw.accounts", "raw.prices", "raw.usage", "raw.vendors", "raw.payables",
-    "raw.bank_transactions", "billing.waiting",
+    "raw.bank_transactions", "billing.waiting", "billing.usage_rollup",
 )  # fmt: skip
 WHEREVER = ("write:registered", "write:staged", "audit:judged", "audit:stored", "publish:started", "publish:complete")
 
@@ -104,7 +105,9 @@ def furnished(home: Path) -> None:
     for name in (ALPHA, BETA):
         dropped(home, name, "usage", "story.csv", USAGE)
         dropped(home, name, "usage", "late.csv", LATE)
+        dropped(home, name, "prices", "agreed.csv", AGREED)
         conf = tenant_conf(name, prefix=name[0].upper())
+        conf["feeds"]["prices"]["columns"] |= {"valid_to": "until", "account_id": "only"}
         conf["legal_entities"][0]["bank_accounts"] = [{"iban": IBAN, "currency": "GBP"}]
         conf["outputs"] = {"focus": ["csv", "parquet"]}
         conf["feeds"] |= {
