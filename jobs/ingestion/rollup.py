@@ -6,7 +6,7 @@ for it: docs/decisions/0011-rollup.md
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from jobs.ledger.columns import QUANTITY, RATED
@@ -59,15 +59,11 @@ def said_again(landed: DataFrame, earlier: DataFrame, doubtful: DataFrame) -> Da
     named = F.broadcast(doubtful.select(*record))
     new = landed.select(*told).join(named, on=record, how="left_semi").withColumn("is_new", F.lit(True))
     old = earlier.select(*told).join(named, on=record, how="left_semi").withColumn("is_new", F.lit(False))
-    every = new.unionByName(old)
-    several = every.groupBy(*record).count().where(F.col("count") > 1).select(*record)
-    where = every.select(*record, "period", "account_id", "product_id")
-    marks = every.where("is_new").join(several, on=record, how="left_semi").select(*record, "landing_id")
-    keys = (
-        marks.join(where, on=record, how="inner")
-        .select("tenant_id", "period", "landing_id", "account_id", "product_id")
-        .distinct()
-    )
+    every = Window.partitionBy(*record)
+    said_by = F.collect_set(F.when(F.col("is_new"), F.col("landing_id"))).over(every)
+    several = new.unionByName(old).select("*", F.count(F.lit(1)).over(every).alias("times"), said_by.alias("said_by"))
+    marked = several.where(F.col("times") > 1).withColumn("landing_id", F.explode("said_by"))
+    keys = marked.select("tenant_id", "period", "landing_id", "account_id", "product_id").distinct()
     none, no_rows = F.lit(None), F.lit(0).cast("bigint")
     return keys.select(
         "*",
