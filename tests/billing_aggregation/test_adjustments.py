@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from decimal import Decimal
 
+import pytest
 from pyspark.sql import functions as F
 
 from jobs.billing_aggregation import adjustments, sums, transforms
@@ -85,6 +86,7 @@ def test_what_moves_more_than_policy_allows_waits_with_all_that_share_its_payer(
     assert outcomes["a-3"] == "adjusted" and outcomes["a-1"].startswith("waits: adjustments of 101.00 EUR")
 
 
+@pytest.mark.slow  # prices and usage by turns: test_price_changes.py
 def test_adjustments_of_adjustments_end_at_the_charges_of_all_facts(spark):
     """Thirty accounts by five models; records come in three waves, some corrected, some withdrawn, some moved to another account."""
     draw = random.Random(11)

@@ -18,6 +18,8 @@ from jobs.runtime.tables import catalog
 from jobs.runtime.verbs import run_stage
 from tests.builders import ALPHA, asked, collected, conf_file, dropped, tenant_conf
 
+pytestmark = pytest.mark.slow  # whole runs of several stages: make test-slow
+
 ACCOUNTS = "account,name,country,currency\na-1,Ada Somebody,GB,GBP\na-2,Bob Somebody,GB,GBP\n"
 VOLUME = '{""tiers"": [{""up_to"": 15, ""unit"": 10}, {""up_to"": null, ""unit"": 5}]}'
 PRICES = (

@@ -25,11 +25,10 @@ def names():
     return [field.name for field in delta_log.open_table(CREDITS.name).schema().fields]
 
 
-def test_columns_that_a_later_version_declares_are_added_once(home, capsys):
+def test_columns_that_a_later_version_declares_are_added_once(home):
     made_before(without=("region", "shared"))
     migrations.bring_up_to_date()
     assert set(names()) == set(CREDITS.schema.names)
-    assert "raw.credits: columns added: region, shared" in capsys.readouterr().err
     version = delta_log.open_table(CREDITS.name).version()
     migrations.bring_up_to_date()
     assert delta_log.open_table(CREDITS.name).version() == version == 1
