@@ -23,9 +23,11 @@ from jobs.invoice_generation.transforms import billed as all_that_is_billed
 from jobs.ledger.periods import Period
 from jobs.ledger.tenants import LegalEntity, Tenant
 from jobs.ledger.tenants import Mapping as FeedMapping
-from jobs.runtime.contract import Invocation
+from jobs.runtime.contract import Invocation, Outcome
 from jobs.runtime.gates import Judgement, Verdict, judge
-from jobs.runtime.tables import Table
+from jobs.runtime.house import Snapshot, visible, visible_rows
+from jobs.runtime.tables import Table, catalog
+from jobs.runtime.verbs import run_stage
 from jobs.stages import BILLING_AGGREGATION, INGESTION, INVOICE_GENERATION, LEDGER_POSTING
 
 ALPHA, BETA = "alpha", "beta"
@@ -64,6 +66,18 @@ def _as(kind: T.DataType, value: Any) -> Any:
         if isinstance(kind, T.TimestampType):
             return at(value)
     return value
+
+
+def published(spark: SparkSession, name: str, month: str | None = None, tenant: str = ALPHA) -> DataFrame:
+    """What a reader sees of a tenant's rows of a table, or of one of its months."""
+    table = catalog()[name]
+    seen = visible_rows(spark, table, visible(table, Snapshot.now())).where(f"tenant_id = '{tenant}'")
+    return seen.where(f"period = '{month}-01'") if month else seen
+
+
+def goes_through(month: str, *stages: str, tenants: Sequence[str] = (ALPHA,)) -> list[Outcome]:
+    """Run these stages of a month, one after the other."""
+    return [run_stage(asked(stage, *tenants, key=month, period=month)) for stage in stages]
 
 
 def collected(rows: DataFrame, *columns: str) -> list[tuple[Any, ...]]:

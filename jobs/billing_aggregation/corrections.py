@@ -27,7 +27,7 @@ CONCERNED, CHANGES, RATED_AGAIN = (
     "adjusting/concerned",
     "adjusting/changes",
     "adjusting/rated",
-)  # what a run notes beside its candidates
+)  # noted beside the candidates
 USAGE_OF, PRICES_OF = (
     "raw.usage ",
     "raw.prices ",
@@ -61,7 +61,6 @@ def changed_months(snapshot: Snapshot, lists: PriceLists, tenant: str, period: P
 
     The earliest month that is not invoiced yet takes them, so that two months that run at once do not both bill a difference.
     """
-    mine = {unit: publication for unit, publication in snapshot.latest.items() if unit.tenant_id == tenant}
     issued = [month for month in invoiced(snapshot, tenant) if month < period.key]
     still_open = open_before(snapshot, tenant, period.key)
     now = snapshot.fingerprint(Unit(INGESTION.name, tenant, "all", "prices")) or ""
@@ -69,7 +68,7 @@ def changed_months(snapshot: Snapshot, lists: PriceLists, tenant: str, period: P
     prices_by: dict[str, str] = {}
     listed_by: dict[str, set[str]] = {}  # the price lists that a month was billed by
     for month in issued:
-        inputs = mine[Unit(BILLING_AGGREGATION.name, tenant, month)].inputs
+        inputs = snapshot.latest[Unit(BILLING_AGGREGATION.name, tenant, month)].inputs
         by = inputs.get("raw.prices", now)
         listed_by.setdefault(month, set()).add(by)
         for name, seen in inputs.items():

@@ -6,6 +6,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from jobs.billing_aggregation import adjustments, credits
+from jobs.billing_aggregation.settlement import CREDIT
 from jobs.billing_aggregation.tables import ADJUSTMENTS, CHARGES
 from jobs.ledger.facts import current_accounts, latest_credits
 from jobs.ledger.months import invoiced, open_before
@@ -68,7 +69,7 @@ def _used(house: House) -> DataFrame:
     charged = house.read_all_months(CHARGES.name).where(_is_invoiced(house))
     changes = house.read_all_months(ADJUSTMENTS.name).where(_is_invoiced(house))
     every = charged.unionByName(adjustments.as_charges(changes))
-    return every.where(F.col("kind") == credits.CREDIT)
+    return every.where(F.col("kind") == CREDIT)
 
 
 def _is_invoiced(house: House) -> Column:

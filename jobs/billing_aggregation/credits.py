@@ -18,6 +18,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from jobs.billing_aggregation.settlement import CREDIT
 from jobs.billing_aggregation.tables import CHARGES
 from jobs.billing_aggregation.transforms import NATURAL
 from jobs.ledger.columns import QUANTITY, RATED
@@ -25,7 +26,6 @@ from jobs.ledger.identity import natural_id
 from jobs.ledger.money import NO_MINOR_UNITS, THREE_MINOR_UNITS, exact_difference
 from jobs.ledger.periods import Period
 
-CREDIT = "credit"
 NEVER = date(9999, 12, 31)
 CHARGED = [name for name in NATURAL if name != "kind"]  # names what a charge is for; all kinds of it are covered together
 OF_A_CUSTOMER = ["tenant_id", "payer_account_id", "currency"]

@@ -16,6 +16,7 @@ from jobs.ledger.periods import Period
 from jobs.ledger.pricing import WHOLE, number, parsed
 
 USAGE, FLAT_PART, FEE, DISCOUNT, MAXIMUM, MINIMUM = "usage", "flat", "fee", "discount", "maximum", "minimum"
+CREDIT = "credit"  # what a grant pays, of any of these
 OF_A_PRICE = ["tenant_id", "spender_id", "product_id", "price_id", "model", "currency", "prices_in_force"]
 OF_A_QUANTITY = [*OF_A_PRICE, "region", "unit"]
 NEVER = date(9999, 12, 31)

@@ -13,6 +13,7 @@ from jobs.ledger.columns import QUANTITY, RATED
 from jobs.ledger.money import exact_product
 from jobs.ledger.price_spans import within_spans
 
+RECORD_KEY = ["tenant_id", "period", "record_id"]
 ACCOUNT_AND_PRODUCT = ["tenant_id", "account_id", "product_id"]
 RECORD = "struct<record_id: string, usage_start: timestamp, usage_end: timestamp, tags: string>"  # OF_A_RECORD
 DIMENSIONS = ["tenant_id", "account_id", "product_id", "region", "unit", "recorded_currency", "priced_on", "on_record"]
@@ -24,21 +25,17 @@ def revised(usage: DataFrame) -> DataFrame:
 
 
 def latest_revisions(usage: DataFrame) -> DataFrame:
-    """Of every record its highest revision, unless that withdraws it. usage: raw.usage of one month.
+    """Of every record its highest revision, unless that withdraws it. usage: raw.usage."""
+    newest = Window.partitionBy(*RECORD_KEY).orderBy(F.col("revision").desc())
+    aged = usage.select("*", F.row_number().over(newest).alias("age"))
+    return aged.where((F.col("age") == 1) & ~F.col("withdrawn")).drop("age")
 
-    Only records that were revised are compared; the others pass without a shuffle.
-    """
-    key = ["tenant_id", "record_id"]
-    spoken_of = revised(usage).select(*key).distinct()
-    untouched = usage.join(F.broadcast(spoken_of), on=key, how="left_anti")
-    newest = Window.partitionBy(*key).orderBy(F.col("revision").desc())
-    chosen = (
-        usage.join(F.broadcast(spoken_of), on=key, how="left_semi")
-        .select("*", F.row_number().over(newest).alias("age"))
-        .where((F.col("age") == 1) & ~F.col("withdrawn"))
-        .drop("age")
-    )
-    return untouched.unionByName(chosen)
+
+def latest_of_few(usage: DataFrame) -> DataFrame:
+    """The same where few records were revised: only they are compared, the others pass without a shuffle."""
+    spoken_of = F.broadcast(revised(usage).select(*RECORD_KEY).distinct())
+    untouched = usage.join(spoken_of, on=RECORD_KEY, how="left_anti")
+    return untouched.unionByName(latest_revisions(usage.join(spoken_of, on=RECORD_KEY, how="left_semi")))
 
 
 def of_month(

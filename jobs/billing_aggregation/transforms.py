@@ -105,9 +105,9 @@ def _rated(rows: DataFrame, asked: frozenset[str]) -> DataFrame:
 def _in_lines(rows: DataFrame, asked: frozenset[str]) -> DataFrame:
     """A line for the usage and, where a flat part is owed, another of no quantity for it."""
     if TIERS not in asked:
-        return rows.withColumns({"kind": F.lit("usage"), "amount": F.col("rated")})
+        return rows.withColumns({"kind": F.lit(settlement.USAGE), "amount": F.col("rated")})
     zero = F.lit(0)
-    usage = F.struct(F.lit("usage").alias("kind"), "quantity", "usage_rows", F.col("rated").alias("amount"))
+    usage = F.struct(F.lit(settlement.USAGE).alias("kind"), "quantity", "usage_rows", F.col("rated").alias("amount"))
     flat = F.struct(
         F.lit("flat").alias("kind"), zero.cast(QUANTITY).alias("quantity"), zero.cast("bigint").alias("usage_rows"),
         F.col("flat").alias("amount"),
@@ -179,7 +179,7 @@ def month_on_month(charged: DataFrame, before: DataFrame, times: Decimal) -> Dat
     the two is more than so many times the other.
     """
     key = ["tenant_id", "product_id", "currency"]
-    before_credits = F.col("kind") != "credit"  # what was used is what may jump, not who pays for it
+    before_credits = F.col("kind") != settlement.CREDIT  # what was used is what may jump, not who pays for it
     now = charged.where(before_credits).groupBy(*key).agg(F.sum("amount").cast(RATED).alias("amount"))
     then = before.where(before_credits).groupBy(*key).agg(F.sum("amount").cast(RATED).alias("amount_before"))
     factor = F.lit(str(times)).cast("decimal(9,3)")

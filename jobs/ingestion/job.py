@@ -68,10 +68,11 @@ def write(house: House) -> Written:
     with ThreadPoolExecutor(FEEDS_AT_ONCE) as pool:
         judged = list(pool.map(landed, (feed for feed in FEEDS.values() if of_feed[feed.name])))
     staged = {one.feed.table.name: house.place(one.feed.table.name) for one in judged}
-    for one in (one for one in judged if one.feed.table is USAGE):
-        staged[USAGE_ROLLUP.name] = house.stage(_rolled_up(house, one, mine), USAGE_ROLLUP.name)
-    if USAGE.name in staged and (late := _frozen_months(house)) is not None:
-        staged[WAITING.name] = house.stage(transforms.waiting(house.staged(USAGE.name), late), WAITING.name)
+    if USAGE.name in staged:
+        (usage,) = (one for one in judged if one.feed.table is USAGE)
+        staged[USAGE_ROLLUP.name] = house.stage(_rolled_up(house, usage, mine), USAGE_ROLLUP.name)
+        if (late := _frozen_months(house)) is not None:
+            staged[WAITING.name] = house.stage(transforms.waiting(house.staged(USAGE.name), late), WAITING.name)
     counted: dict[str, dict[str, object]] = {file.landing_id: {} for file in found}
     if judged:
         staged[QUARANTINE.name] = house.stage(reduce(DataFrame.unionByName, map(_quarantined, judged)), QUARANTINE.name)

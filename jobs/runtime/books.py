@@ -17,7 +17,7 @@ import pyarrow as pa
 from deltalake import Schema
 
 from jobs.ledger.periods import Period
-from jobs.runtime import delta_log, migrations, ops, storage
+from jobs.runtime import delta_log, ops, storage
 from jobs.runtime.config import nearest
 from jobs.runtime.errors import CallError
 from jobs.runtime.house import Snapshot, Visible, visible
@@ -101,7 +101,6 @@ class Books:
     """A DuckDB session in which published tables stand as views under their names, complete publications only."""
 
     def __init__(self, tenant: str | None = None, snapshot: Snapshot | None = None) -> None:
-        migrations.bring_up_to_date()
         self.tenant = tenant
         self.snapshot = snapshot or Snapshot.now()
         self.connection = duckdb.connect(config={"autoload_known_extensions": False, "autoinstall_known_extensions": False})
@@ -151,19 +150,20 @@ class Books:
         return self.rows(query, parameters)[0]
 
     def _parts(self, table: Table, seen: Visible) -> list[str]:
+        """The visible rows, and none with every declared column: what an earlier version of the house has made may lack some."""
+        declared = pa.schema(Schema.from_json(table.schema.json()).to_arrow()).empty_table()
+        none = f"({self._register(f'{table.name}@none', declared)})"
         if seen.version is None:
-            empty = pa.schema(Schema.from_json(table.schema.json()).to_arrow()).empty_table()
-            return [f"({self._register(f'{table.name}@none', empty)})"]
+            return [none]
         hidden = "true"
         if seen.hidden:
             hidden = f"publication_id NOT IN ({', '.join(map(literal, sorted(seen.hidden)))})"
         if seen.without:
             hidden = f"NOT ({of_units(seen.without)})"
+        others = sorted(seen.at_other_versions.items())
         parts = [self._part(table.name, seen.version, hidden)]
-        parts += [
-            self._part(table.name, version, of_units(units)) for version, units in sorted(seen.at_other_versions.items())
-        ]
-        return parts
+        parts += [self._part(table.name, version, of_units(units)) for version, units in others]
+        return [*parts, none]
 
     def _part(self, name: str, version: int | None, condition: str) -> str:
         table = delta_log.open_table(name)

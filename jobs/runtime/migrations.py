@@ -1,7 +1,7 @@
-"""A home made by an earlier version is brought to the schema of this one when it is first used: columns are added, nothing is rewritten.
+"""A home made by an earlier version is brought to the schema of this one by the first run: columns are added, nothing is rewritten.
 
-Rows of before have null in a column that was added. A column that changed its type is refused by name; that takes a migration of its
-own. Source: law 15.
+Rows of before have null in a column that was added; readers change nothing, and are shown it as null before that too (books.py). A
+column that changed its type is refused by name; that takes a migration of its own. Source: law 15.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from jobs.runtime import delta_log, migrations, ops, shown, storage
+from jobs.runtime import delta_log, ops, shown, storage
 from jobs.runtime.books import OPS, known_tenant, literal
 from jobs.runtime.config import nearest
 from jobs.runtime.errors import CallError, CountingHouseError, RunBroke
@@ -58,7 +58,6 @@ class Shell:
 
     def register(self) -> int:
         """Let every table that exists stand under its name; how many there are."""
-        migrations.bring_up_to_date()
         for name in (*catalog(), *OPS):
             self._stand(name)
         return len(self.standing)

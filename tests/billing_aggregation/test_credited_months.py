@@ -9,11 +9,8 @@ import pytest
 
 from jobs.runtime import identities, trace
 from jobs.runtime.errors import UpstreamMissing
-from jobs.runtime.house import Snapshot, visible, visible_rows
 from jobs.runtime.ops import all_publications
-from jobs.runtime.tables import catalog
-from jobs.runtime.verbs import run_stage
-from tests.builders import ALPHA, asked, collected, conf_file, dropped, tenant_conf
+from tests.builders import ALPHA, collected, conf_file, dropped, goes_through, published, tenant_conf
 
 pytestmark = pytest.mark.slow  # whole runs of several stages: make test-slow
 
@@ -33,18 +30,8 @@ AUGUST = HEAD + "r-10,a-1,compute,2026-08-10 12:00:00,50,0,false\nr-11,a-1,stora
 LATE = HEAD + "r-2,a-1,compute,2026-07-11 12:00:00,10,1,false\nr-20,a-1,compute,2026-09-10 12:00:00,30,0,false\n"
 
 
-def rows(spark, name, month):
-    """What a reader sees of a month of a table."""
-    table = catalog()[name]
-    return visible_rows(spark, table, visible(table, Snapshot.now())).where(f"period = '{month}-01'")
-
-
-def goes_through(month, *stages):
-    return [run_stage(asked(stage, ALPHA, key=month, period=month)) for stage in stages]
-
-
 def lines_of(spark, month, name="billing.charges"):
-    return collected(rows(spark, name, month), "account_id", "product_id", "kind", "credit_id", "amount")
+    return collected(published(spark, name, month), "account_id", "product_id", "kind", "credit_id", "amount")
 
 
 @pytest.fixture(scope="module")
@@ -88,8 +75,7 @@ def september(landed, august):
 
 
 def test_a_credit_that_says_nonsense_is_quarantined(spark, landed):
-    table = catalog()["raw.quarantine"]
-    told = visible_rows(spark, table, visible(table, Snapshot.now())).where("feed = 'credits'")
+    told = published(spark, "raw.quarantine").where("feed = 'credits'")
     assert {tuple(row["reasons"]) for row in told.collect()} == {
         ("amount: not above 0",), ("products: not a JSON list of product ids",),
     }  # fmt: skip
@@ -135,7 +121,8 @@ def test_what_was_given_back_can_be_used_by_the_month_after(spark, september):
 def test_the_identities_hold_and_a_line_of_a_credit_names_its_file(spark, september):
     assert [found for found in identities.verify(tenant=ALPHA) if not found.holds] == []
     (number,) = (
-        row["invoice_number"] for row in rows(spark, "invoicing.invoices", "2026-08").where("account_id = 'a-1'").collect()
+        row["invoice_number"]
+        for row in published(spark, "invoicing.invoices", "2026-08").where("account_id = 'a-1'").collect()
     )
     chain = trace.invoice(number)
     assert chain.problems == ()

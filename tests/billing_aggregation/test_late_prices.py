@@ -13,12 +13,11 @@ from jobs.runtime import delta_log, identities, trace
 from jobs.runtime.books import Books
 from jobs.runtime.config import ROOT
 from jobs.runtime.errors import GateFailed
-from jobs.runtime.house import Snapshot, visible, visible_rows
 from jobs.runtime.ops import all_publications
 from jobs.runtime.status import LATE_PRICES, tell
 from jobs.runtime.tables import catalog
-from jobs.runtime.verbs import dry_run, run_stage
-from tests.builders import ALPHA, BETA, asked, collected, conf_file, dropped, tenant_conf
+from jobs.runtime.verbs import dry_run
+from tests.builders import ALPHA, BETA, asked, collected, conf_file, dropped, goes_through, published, tenant_conf
 
 pytestmark = pytest.mark.slow  # whole runs of several stages: make test-slow
 
@@ -69,17 +68,6 @@ SECOND = HEAD + "".join(
 )
 GONE = HEAD + price("p-3", "network", "4", revision="1", withdrawn="true")
 SHOWN = ("account_id", "product_id", "price_id", "quantity", "usage_rows", "amount")
-
-
-def rows(spark, name, month=None, tenant=ALPHA):
-    """What a reader sees of a tenant's rows of a table, or of one of its months."""
-    table = catalog()[name]
-    seen = visible_rows(spark, table, visible(table, Snapshot.now())).where(f"tenant_id = '{tenant}'")
-    return seen.where(f"period = '{month}-01'") if month else seen
-
-
-def goes_through(month, *stages, tenants=(ALPHA,)):
-    return [run_stage(asked(stage, *tenants, key=month, period=month)) for stage in stages]
 
 
 def versions():
@@ -141,9 +129,9 @@ def waiting(spark, landed, august):
     dropped(landed, ALPHA, "usage", "september.csv", SEPTEMBER)
     narrow = policy(landed, largest={"GBP": "4.99"})
     goes_through("2026-09", "ingestion", "billing_aggregation")
-    late = rows(spark, "billing.late_prices", "2026-09").withColumn("month", F.date_format("adjusts_period", "yyyy-MM"))
+    late = published(spark, "billing.late_prices", "2026-09").withColumn("month", F.date_format("adjusts_period", "yyyy-MM"))
     told = collected(late, "month", "price_id", "revision", "account_id", "outcome")
-    billed, status = collected(rows(spark, "billing.adjustments", "2026-09")), tell()
+    billed, status = collected(published(spark, "billing.adjustments", "2026-09")), tell()
     narrow.unlink()
     return told, billed, status
 
@@ -176,7 +164,7 @@ def test_a_dry_run_changes_no_table_and_leaves_nothing_behind(announced):
 
 
 def test_the_open_month_bills_the_price_that_holds_now_less_what_was_billed(spark, august):
-    found = rows(spark, "billing.adjustments", "2026-08").selectExpr("string(adjusts_period) AS adjusts_period", *SHOWN)
+    found = published(spark, "billing.adjustments", "2026-08").selectExpr("string(adjusts_period) AS adjusts_period", *SHOWN)
     assert collected(found) == [
         ("2026-07-01", "a-1", "storage", "p-1", "0", 0, "-15"),
         ("2026-07-01", "a-2", "compute", "p-2", "0", 0, "7"),
@@ -186,12 +174,12 @@ def test_the_open_month_bills_the_price_that_holds_now_less_what_was_billed(spar
 
 
 def test_a_month_is_charged_by_the_corrected_price_from_then_on(spark, august):
-    assert collected(rows(spark, "billing.charges", "2026-08"), "account_id", "amount") == [("a-1", "90")]
-    assert collected(rows(spark, "billing.charges", "2026-08", BETA), "account_id", "amount") == [("a-1", "100")]
+    assert collected(published(spark, "billing.charges", "2026-08"), "account_id", "amount") == [("a-1", "90")]
+    assert collected(published(spark, "billing.charges", "2026-08", BETA), "account_id", "amount") == [("a-1", "100")]
 
 
 def test_every_changed_price_says_what_became_of_it(spark, august):
-    told = rows(spark, "billing.late_prices", "2026-08")
+    told = published(spark, "billing.late_prices", "2026-08")
     assert collected(told, "price_id", "revision", "account_id", "outcome") == [
         ("p-1", 1, "a-1", "adjusted"), ("p-2", 1, "a-2", "adjusted"), ("p-9", 0, "a-2", "adjusted"),
     ]  # fmt: skip
@@ -202,7 +190,7 @@ def test_every_changed_price_says_what_became_of_it(spark, august):
 
 def test_another_tenant_is_not_touched(spark, august):
     for name in ("billing.adjustments", "billing.late_prices", "billing.late_usage"):
-        assert collected(rows(spark, name, tenant=BETA)) == []
+        assert collected(published(spark, name, tenant=BETA)) == []
 
 
 def test_a_second_run_changes_nothing(august):
@@ -214,7 +202,8 @@ def test_a_second_run_changes_nothing(august):
 
 def test_an_auditor_walks_from_the_document_to_the_price_and_its_file(spark, august):
     (number,) = (
-        row["invoice_number"] for row in rows(spark, "invoicing.invoices", "2026-08").where("account_id = 'a-1'").collect()
+        row["invoice_number"]
+        for row in published(spark, "invoicing.invoices", "2026-08").where("account_id = 'a-1'").collect()
     )
     chain = trace.invoice(number)
     assert chain.problems == ()
@@ -242,7 +231,7 @@ def test_what_moves_more_than_policy_allows_waits_in_a_list(waiting):
 
 
 def test_what_goes_back_ends_at_what_was_charged_first(spark, september):
-    every = rows(spark, "billing.adjustments").where("account_id = 'a-2'")
+    every = published(spark, "billing.adjustments").where("account_id = 'a-2'")
     totals = every.groupBy("product_id", "price_id").agg({"amount": "sum", "quantity": "sum"})
     assert {tuple(row)[1:] for row in collected(totals)} == {("p-2", "0", "0"), ("p-3", "0", "0"), ("p-9", "0", "0")}
     with Books() as books:
@@ -251,7 +240,7 @@ def test_what_goes_back_ends_at_what_was_charged_first(spark, september):
 
 
 def test_a_price_that_ends_later_bills_nothing(spark, september):
-    assert collected(rows(spark, "billing.adjustments", "2026-09").where("account_id = 'a-1'")) == []
+    assert collected(published(spark, "billing.adjustments", "2026-09").where("account_id = 'a-1'")) == []
 
 
 def test_a_price_withdrawn_with_nothing_in_its_place_is_held_by_the_gate(landed, september):

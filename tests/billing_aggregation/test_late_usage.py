@@ -11,12 +11,10 @@ import yaml
 from jobs.runtime import identities, trace
 from jobs.runtime.books import Books
 from jobs.runtime.config import ROOT
-from jobs.runtime.house import Snapshot, visible, visible_rows
 from jobs.runtime.ops import all_publications
 from jobs.runtime.status import WAITING
-from jobs.runtime.tables import catalog
 from jobs.runtime.verbs import run_stage
-from tests.builders import ALPHA, asked, collected, conf_file, dropped, tenant_conf
+from tests.builders import ALPHA, asked, collected, conf_file, dropped, goes_through, published, tenant_conf
 
 pytestmark = pytest.mark.slow  # whole runs of several stages: make test-slow
 
@@ -46,17 +44,6 @@ USAGE_COLUMNS = {
 SHOWN = ("adjusts_period", "account_id", "product_id", "quantity", "usage_rows", "amount")
 
 
-def rows(spark, name, month=None):
-    """What a reader sees of a table, or of one of its months."""
-    table = catalog()[name]
-    seen = visible_rows(spark, table, visible(table, Snapshot.now()))
-    return seen.where(f"period = '{month}-01'") if month else seen
-
-
-def goes_through(month, *stages):
-    return [run_stage(asked(stage, ALPHA, key=month, period=month)) for stage in stages]
-
-
 @pytest.fixture(scope="module")
 def july(spark, shared_home):
     """July is billed and invoiced."""
@@ -84,8 +71,8 @@ def waiting(spark, july, august):
     policy = yaml.safe_load((ROOT / "conf/billing_aggregation.yaml").read_text())
     short = conf_file(july, "billing_aggregation.yaml", policy | {"adjustments": policy["adjustments"] | {"months": 1}})
     goes_through("2026-09", "ingestion", "billing_aggregation")
-    told = collected(rows(spark, "billing.late_usage", "2026-09"), "record_id", "outcome")
-    billed = collected(rows(spark, "billing.adjustments", "2026-09"))
+    told = collected(published(spark, "billing.late_usage", "2026-09"), "record_id", "outcome")
+    billed = collected(published(spark, "billing.adjustments", "2026-09"))
     short.unlink()
     return told, billed, july
 
@@ -99,7 +86,7 @@ def september(waiting):
 
 def test_the_open_month_bills_what_is_rated_again_less_what_was_billed(spark, august):
     found = collected(
-        rows(spark, "billing.adjustments", "2026-08").selectExpr("string(adjusts_period) AS adjusts_period", *SHOWN[1:])
+        published(spark, "billing.adjustments", "2026-08").selectExpr("string(adjusts_period) AS adjusts_period", *SHOWN[1:])
     )
     assert found == [
         ("2026-07-01", "a-1", "compute", "5", 1, "10"),  # corrected to be this account's
@@ -109,12 +96,12 @@ def test_the_open_month_bills_what_is_rated_again_less_what_was_billed(spark, au
 
 
 def test_what_was_invoiced_stays_as_it_was(spark, august):
-    charged = rows(spark, "billing.charges", "2026-07")
+    charged = published(spark, "billing.charges", "2026-07")
     assert collected(charged, "account_id", "amount") == [("a-1", "150"), ("a-2", "14")]
 
 
 def test_documents_name_the_month_that_a_line_belongs_to(spark, august):
-    lines = rows(spark, "invoicing.invoice_lines", "2026-08").selectExpr(
+    lines = published(spark, "invoicing.invoice_lines", "2026-08").selectExpr(
         "string(service_period) AS month", "product_id", "line_amount"
     )
     assert collected(lines) == [
@@ -123,7 +110,7 @@ def test_documents_name_the_month_that_a_line_belongs_to(spark, august):
         ("2026-07-01", "storage", "-70"),
         ("2026-08-01", "storage", "100"),
     ]
-    documents = rows(spark, "invoicing.invoices", "2026-08")
+    documents = published(spark, "invoicing.invoices", "2026-08")
     assert collected(documents, "account_id", "document_type", "net_amount") == [
         ("a-1", "invoice", "40"),
         ("a-2", "credit_note", "-14"),
@@ -131,7 +118,7 @@ def test_documents_name_the_month_that_a_line_belongs_to(spark, august):
 
 
 def test_every_late_record_says_what_became_of_it(spark, august):
-    told = rows(spark, "billing.late_usage", "2026-08")
+    told = published(spark, "billing.late_usage", "2026-08")
     assert collected(told, "record_id", "revision", "outcome") == [
         ("r-2", 1, "adjusted"),
         ("r-3", 1, "adjusted"),
@@ -144,7 +131,8 @@ def test_every_late_record_says_what_became_of_it(spark, august):
 
 def test_an_auditor_walks_from_the_document_to_the_late_records(spark, august):
     (number,) = (
-        row["invoice_number"] for row in rows(spark, "invoicing.invoices", "2026-08").where("account_id = 'a-1'").collect()
+        row["invoice_number"]
+        for row in published(spark, "invoicing.invoices", "2026-08").where("account_id = 'a-1'").collect()
     )
     chain = trace.invoice(number)
     assert chain.problems == ()
@@ -173,19 +161,19 @@ def test_what_lies_further_back_than_policy_looks_waits_and_says_so(waiting):
 
 
 def test_an_adjustment_of_an_adjustment_ends_at_the_charge_of_all_facts(spark, september):
-    every = rows(spark, "billing.adjustments").where("product_id = 'storage'")
+    every = published(spark, "billing.adjustments").where("product_id = 'storage'")
     assert collected(every.selectExpr("string(period) AS month", "quantity", "amount")) == [
         ("2026-08-01", "1", "-70"), ("2026-09-01", "4", "20"),
     ]  # fmt: skip
-    assert collected(rows(spark, "billing.charges", "2026-09"), "quantity", "amount") == [
+    assert collected(published(spark, "billing.charges", "2026-09"), "quantity", "amount") == [
         ("3", "30")
     ]  # its own, as corrected
-    assert collected(rows(spark, "billing.late_usage", "2026-09"), "record_id") == [("r-30",)]
+    assert collected(published(spark, "billing.late_usage", "2026-09"), "record_id") == [("r-30",)]
 
 
 def test_a_month_is_the_same_from_its_rollup_and_from_its_records(spark, september):
     shown = ("charge_id", "account_id", "quantity", "amount", "usage_rows", "prices_in_force")
-    before = collected(rows(spark, "billing.charges", "2026-09"), *shown)
+    before = collected(published(spark, "billing.charges", "2026-09"), *shown)
     again = run_stage(asked("billing_aggregation", ALPHA, key="all records", period="2026-09", **{"from": "raw"}))
     assert again.status == "done"
-    assert collected(rows(spark, "billing.charges", "2026-09"), *shown) == before
+    assert collected(published(spark, "billing.charges", "2026-09"), *shown) == before

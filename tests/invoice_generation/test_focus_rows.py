@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from jobs.billing_aggregation import settlement
-from jobs.billing_aggregation.credits import CREDIT
+from jobs.billing_aggregation.settlement import CREDIT
 from jobs.invoice_generation import focus, focus_files
 from jobs.invoice_generation.tables import INVOICE_LINES, INVOICE_TAXES
 from jobs.ledger.tenants import tenants

@@ -8,6 +8,7 @@ from pyarrow import parquet
 from pyspark.sql import types as T
 
 from jobs.runtime import delta_log, migrations
+from jobs.runtime.books import Books
 from jobs.runtime.errors import RunBroke
 from jobs.runtime.tables import catalog
 from tests.builders import ALPHA
@@ -45,6 +46,16 @@ def test_rows_of_before_say_nothing_in_what_was_added(home, tmp_path):
     migrations.bring_up_to_date()
     told = delta_log.open_table(CREDITS.name).to_pyarrow_table(columns=["tenant_id", "credit_id", "region"])
     assert told.to_pylist() == [{"tenant_id": ALPHA, "credit_id": "k-1", "region": None}]
+
+
+def test_a_reader_sees_them_as_null_and_adds_nothing(home, tmp_path):
+    """An auditor may have no right to write."""
+    made_before(without=("region",))
+    with Books() as books:
+        books.open(CREDITS.name)
+        assert books.rows(f"SELECT credit_id, region FROM {CREDITS.name}") == []
+        assert set(books.columns_of(CREDITS.name)) == set(CREDITS.schema.names)
+    assert "region" not in names()
 
 
 def test_a_column_of_another_type_is_refused_by_name(home):
