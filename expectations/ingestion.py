@@ -53,14 +53,14 @@ def usage() -> ExpectationSuite:
         [
             no_rows(
                 "rows staged = rows the files' accounts call accepted",
-                "rows_staged <> rows_told",
-                "rows_staged",
+                "records_staged <> rows_told",
+                "records_staged",
                 "The account of a file would not match its rows.",
             ),
             no_rows(
                 "a record and revision is landed once",
-                "records <> rows_staged",
-                "rows_staged - records",
+                "records <> records_staged",
+                "records_staged - records",
                 "A record landed twice is billed twice.",
             ),
             no_rows(

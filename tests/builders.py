@@ -65,6 +65,8 @@ def _as(kind: T.DataType, value: Any) -> Any:
             return date.fromisoformat(value)
         if isinstance(kind, T.TimestampType):
             return at(value)
+    if isinstance(kind, T.StructType) and value is not None:
+        return tuple(_as(field.dataType, value.get(field.name)) for field in kind.fields)
     return value
 
 
@@ -214,7 +216,8 @@ GOOD_PRICE: Row = {
     "price_id": "p", "product_id": "x", "model": "per_unit", "currency": "EUR", "parameters": '{"unit_price": "0.1"}',
     "valid_from": "2026-01-01", "valid_to": None,
 }  # fmt: skip
-GOOD_ACCOUNT = {"account_id": "a", "legal_name": "Somebody", "country": "DE", "currency": "EUR", "valid_from": "2026-01-01"}
+GOOD_ACCOUNT = {"account_id": "a", "legal_name": "Somebody", "country": "DE", "currency": "EUR", "valid_from": "2026-01-01",
+                "timezone": None}  # fmt: skip
 GOOD = {"usage": GOOD_USAGE, "prices": GOOD_PRICE, "accounts": GOOD_ACCOUNT}  # a source row that is accepted, by feed
 
 
@@ -228,7 +231,8 @@ def canonical(rows: DataFrame, feed: str, mapping: FeedMapping, timezone: str = 
 
 def ingestion_settings(**more: Any) -> IngestionSettings:
     """Usage from this century only."""
-    told = {"earliest_usage": "2000-01-01", "latest_usage": "2099-12-31", "quarantined_share_max": "0.05"}
+    told: dict[str, Any] = {"earliest_usage": "2000-01-01", "latest_usage": "2099-12-31", "longest_usage_days": 366}
+    told["quarantined_share_max"] = "0.05"
     return IngestionSettings.model_validate(told | more)
 
 

@@ -218,7 +218,8 @@ def _late_records(house: House, changed: Months) -> DataFrame:
     dealt_with = house.read_all_months(LATE_USAGE.name).where(
         (F.col("outcome") == adjustments.ADJUSTED) & (F.col("period") < F.lit(house.run.month.first_day))
     )
-    return told.join(dealt_with, on=["tenant_id", "landing_id", "row_number"], how="left_anti")
+    of_months = dealt_with.withColumn("period", F.col("adjusts_period"))
+    return told.join(of_months, on=["tenant_id", "period", "landing_id", "row_number"], how="left_anti")
 
 
 def _late_prices(house: House, found: Mapping[str, Changed], months: Months) -> DataFrame:

@@ -14,7 +14,7 @@ from jobs.billing_aggregation.tables import CHARGES
 from jobs.ledger.facts import current_accounts, latest_prices
 from jobs.ledger.months import TURN, turn_of
 from jobs.ledger.periods import Period
-from jobs.ledger.price_spans import price_spans
+from jobs.ledger.price_spans import billing_zones, price_spans
 from jobs.ledger.tenants import chosen
 from jobs.runtime.contract import Invocation, Planned, Written
 from jobs.runtime.errors import UpstreamMissing
@@ -93,10 +93,11 @@ class _Rating:
 
 def _rating(house: House) -> _Rating:
     prices = latest_prices(house.standing("raw.prices"))
-    tenants = [(name, tenant.timezone) for name, tenant in chosen(house.run.tenants).items()]
-    zones = house.spark.createDataFrame(tenants, "tenant_id string, timezone string")
+    accounts = house.standing("raw.accounts")
+    of_tenants = {name: tenant.timezone for name, tenant in chosen(house.run.tenants).items()}
+    zones = billing_zones(house.spark, of_tenants, house.read_all_months("raw.accounts"))
     asked = frozenset(row["asked"] for row in models.asked(prices).collect())  # three words at most
-    return _Rating(prices, current_accounts(house.standing("raw.accounts")), zones, asked)
+    return _Rating(prices, current_accounts(accounts), zones, asked)
 
 
 def _sums(house: House, rating: _Rating) -> DataFrame:

@@ -38,7 +38,12 @@ PER_UNIT = ("per_unit", "unit")
 PER_TRANSACTION = ("percentage", "percentage_events")
 OF_THE_TIER_REACHED = ("volume", "stairstep", "blocks_top_tier", "kb_top_tier")  # the others bill each tier's own part
 DECIDED_BY_RECORD = (*PER_TRANSACTION, MATRIX, PRICE_ON_RECORD)  # a month's amount is the sum of what its records cost
-OF_A_RECORD = ("record_id", "usage_start", "usage_end", "tags")  # what models see of a record, beside its quantity
+OF_A_RECORD = (
+    "record_id",
+    "usage_start",
+    "usage_end",
+    "tags",
+)  # what models see of a record or its part, beside its quantity
 
 # what a price list may ask for beyond so much per unit: tiers and what else a quantity may cost, a look at single records, or
 # at several charges together
@@ -202,17 +207,20 @@ def rated_records(records: DataFrame) -> DataFrame:
     """Records with what each costs by itself, in `record_amount`, where its price looks at single records.
 
     records: tenant_id, account_id, price_id, model, region, unit, currency, quantity, record_amount (of the price on the record),
-    record (OF_A_RECORD, null for a sum), terms (null where no price holds). Fills record_amount, and adds what the measures look at:
-    weight (the seconds that a record counts for in an average, one at least), place (in time) and tag (the one that unique counts).
+    record (sums.RECORD, null for a sum), terms (null where no price holds). Fills record_amount, and adds what the measures look at:
+    level (what the whole record states; a level is not shared out when its record is cut), weight (the seconds that it counts for in
+    an average, one at least), place (in time) and tag (the one that unique counts). A transaction is charged whole, where it begins.
     A matrix without a price for the values of a record takes its price away: the suite then names the product.
     """
-    terms, record, quantity = F.col("terms"), F.col("record"), F.col("quantity")
+    terms, record = F.col("terms"), F.col("record")
+    is_first = record["begins"]
+    quantity = F.when(is_first, record["stated"]).otherwise(_zero(COUNT)).cast(QUANTITY)
     month = Window.partitionBy("tenant_id", "account_id", "price_id", "region", "unit", "currency")
     order = month.orderBy(record["usage_start"], record["record_id"])
-    before = F.coalesce(F.sum("quantity").over(order.rowsBetween(Window.unboundedPreceding, -1)), _zero(COUNT))
+    before = F.coalesce(F.sum(quantity).over(order.rowsBetween(Window.unboundedPreceding, -1)), _zero(COUNT))
     free_left = F.greatest(_less(terms["free_units"], before), _zero(COUNT))
     owed = F.when(quantity <= 0, quantity).otherwise(F.greatest(_less(quantity, free_left), _zero(COUNT)))
-    is_free_event = F.row_number().over(order) <= terms["free_events"]
+    is_free_event = F.count(F.when(is_first, 1)).over(order) <= terms["free_events"]
     fixed = F.when(is_free_event, _zero(MONEY).cast(RATED)).otherwise(terms["fixed"])
     rated = exact_sum(exact_product(owed.cast(QUANTITY), terms["rate"]), fixed)
     bounded = F.least(F.greatest(rated, terms["transaction_min"]), terms["transaction_max"])  # both skip a null
@@ -223,7 +231,8 @@ def rated_records(records: DataFrame) -> DataFrame:
     seconds = F.unix_timestamp(record["usage_end"]) - F.unix_timestamp(record["usage_start"])
     unlisted = (F.col("model") == MATRIX) & unit_price.isNull()
     amount = (
-        F.when(F.col("model") == MATRIX, exact_product(quantity, unit_price))
+        F.when(F.col("model") == MATRIX, exact_product(F.col("quantity"), unit_price))
+        .when(F.col("model").isin(*PER_TRANSACTION) & ~is_first, _zero(MONEY).cast(RATED))
         .when(F.col("model").isin(*PER_TRANSACTION) & is_free_event & (owed <= 0), _zero(MONEY).cast(RATED))
         .when(F.col("model").isin(*PER_TRANSACTION), bounded)
         .otherwise(F.col("record_amount"))
@@ -232,6 +241,7 @@ def rated_records(records: DataFrame) -> DataFrame:
         "price_id": F.when(~unlisted, F.col("price_id")),
         "prices_in_force": F.when(unlisted, 0).otherwise(F.col("prices_in_force")),
         "record_amount": amount,
+        "level": record["stated"],
         "weight": F.when(terms["measure"] == AVERAGE, F.greatest(F.coalesce(seconds, F.lit(1)), F.lit(1))),
         "place": F.struct(record["usage_start"], record["record_id"]),
         "tag": F.try_element_at(tags, terms["of"]),
@@ -241,11 +251,11 @@ def rated_records(records: DataFrame) -> DataFrame:
 
 def of_records() -> list[Column]:
     """What the measures of single records come to in a group of rated_records(): peak, latest, distinct, average."""
-    weighted = F.sum(exact_product(F.col("quantity"), F.col("weight").cast("decimal(34,21)")))
+    weighted = F.sum(exact_product(F.col("level"), F.col("weight").cast("decimal(34,21)")))
     average = F.coalesce(weighted / F.sum("weight").cast("decimal(18,0)"), _zero(COUNT))
     return [
-        F.max("quantity").alias(PEAK),
-        F.max_by("quantity", "place").alias(LATEST),
+        F.max("level").alias(PEAK),
+        F.max_by("level", "place").alias(LATEST),
         F.size(F.collect_set("tag")).alias(UNIQUE),
         average.cast(QUANTITY).alias(AVERAGE),
     ]

@@ -12,10 +12,13 @@ from jobs.billing_aggregation.models import OF_A_RECORD, RECORDS
 from jobs.ledger.columns import QUANTITY, RATED
 from jobs.ledger.money import exact_product
 from jobs.ledger.price_spans import within_spans
+from jobs.ledger.usage_parts import begins, stated
 
 RECORD_KEY = ["tenant_id", "period", "record_id"]
 ACCOUNT_AND_PRODUCT = ["tenant_id", "account_id", "product_id"]
-RECORD = "struct<record_id: string, usage_start: timestamp, usage_end: timestamp, tags: string>"  # OF_A_RECORD
+RECORD = (  # OF_A_RECORD, what it comes to as a whole, and whether it begins here
+    "struct<record_id: string, usage_start: timestamp, usage_end: timestamp, tags: string, stated: decimal(38,21), begins: boolean>"
+)
 DIMENSIONS = ["tenant_id", "account_id", "product_id", "region", "unit", "recorded_currency", "priced_on", "on_record"]
 
 
@@ -25,10 +28,10 @@ def revised(usage: DataFrame) -> DataFrame:
 
 
 def latest_revisions(usage: DataFrame) -> DataFrame:
-    """Of every record its highest revision, unless that withdraws it. usage: raw.usage."""
-    newest = Window.partitionBy(*RECORD_KEY).orderBy(F.col("revision").desc())
-    aged = usage.select("*", F.row_number().over(newest).alias("age"))
-    return aged.where((F.col("age") == 1) & ~F.col("withdrawn")).drop("age")
+    """Of every record its highest revision with all its parts, unless that withdraws it. usage: raw.usage."""
+    highest = F.max("revision").over(Window.partitionBy(*RECORD_KEY))
+    said = usage.select("*", highest.alias("highest"))
+    return said.where((F.col("revision") == F.col("highest")) & ~F.col("withdrawn")).drop("highest")
 
 
 def latest_of_few(usage: DataFrame) -> DataFrame:
@@ -58,16 +61,18 @@ def of_usage(usage: DataFrame, spans: DataFrame, asked: frozenset[str]) -> DataF
 
     usage: standing revisions of one month. spans: as price_spans() returns them. asked: as models.asked() tells.
     Returns DIMENSIONS (priced_on is a day on which the price holds that held at the usage; on_record tells usage that carries its
-    price, in recorded_currency), record if it is asked for, quantity, record_amount, usage_rows.
+    price, in recorded_currency), record if it is asked for, quantity, record_amount, usage_rows, events
+    (records that begin in the month).
     """
     on_record = F.col("unit_price").isNotNull()
     dated = within_spans(usage, spans, "usage_start")
-    of_record = F.struct(*OF_A_RECORD)
+    of_record = F.struct(*OF_A_RECORD, stated("quantity").alias("stated"), begins().alias("begins"))
     keyed = dated.select(
         "tenant_id", "account_id", "product_id", "region", "unit", "quantity", "unit_price",
         F.when(on_record, F.col("currency")).alias("recorded_currency"),
         on_record.alias("on_record"),
         F.when(~on_record, F.col("span_day")).alias("priced_on"),
+        begins().alias("begins"),
         *([F.when(F.col("by_record") & ~on_record, of_record).alias("record")] if RECORDS in asked else []),
     )  # fmt: skip
     product = exact_product(F.col("quantity"), F.col("unit_price"))
@@ -75,6 +80,7 @@ def of_usage(usage: DataFrame, spans: DataFrame, asked: frozenset[str]) -> DataF
         F.sum("quantity").cast(QUANTITY).alias("quantity"),
         F.sum(F.when(F.col("on_record"), product)).cast(RATED).alias("record_amount"),
         F.count(F.lit(1)).alias("usage_rows"),
+        F.count(F.when(F.col("begins"), 1)).alias("events"),
     )
 
 
@@ -92,6 +98,7 @@ def of_rollup(rollup: DataFrame, spans: DataFrame, asked: frozenset[str]) -> Dat
         F.sum("quantity").cast(QUANTITY).alias("quantity"),
         F.sum("record_amount").cast(RATED).alias("record_amount"),
         F.sum("usage_rows").alias("usage_rows"),
+        F.sum(F.coalesce("events", "usage_rows")).alias("events"),
     )
 
 
@@ -103,6 +110,7 @@ def told_by_records(rollup: DataFrame, spans: DataFrame) -> DataFrame:
     revised = rollup.where(F.col("revised_rows") > 0).select(*ACCOUNT_AND_PRODUCT)
     crossed = (F.col("first_usage") < F.col("begins")) & (F.col("begins") <= F.col("last_usage"))
     same = [F.col(f"r.{name}") == F.col(f"d.{name}") for name in ("tenant_id", "product_id")]
+    same += [F.col("r.billing_zone").eqNullSafe(F.col("d.billing_zone"))]
     listed = rollup.where(~F.col("on_record")).alias("r").join(
         F.broadcast(spans.alias("d")), on=[*same, crossed | F.col("d.by_record")], how="left_semi"
     )  # fmt: skip

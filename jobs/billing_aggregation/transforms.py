@@ -27,7 +27,7 @@ def charges(
     period: Period,
     asked: frozenset[str] = EVERYTHING,
 ) -> DataFrame:
-    """Charge one month of usage, read record by record. zones: tenant_id, timezone, in which a tenant's days begin.
+    """Charge one month of usage, read record by record. zones: as price_spans.billing_zones() returns them.
 
     usage: standing revisions of one month; the rest, and what comes back, as in charges_of_sums().
     """
@@ -80,7 +80,7 @@ def _by_price(priced: DataFrame, asked: frozenset[str]) -> DataFrame:
         F.sum("quantity").cast(QUANTITY).alias("counted"),
         F.when(known, F.sum("record_amount").cast(RATED)).alias("decided"),
         F.sum("usage_rows").alias("usage_rows"),
-        F.sum("usage_rows").alias("events"),
+        F.coalesce(F.sum("events"), F.lit(0)).alias("events"),  # what is agreed without usage tells of none
         *more,
     )
 
@@ -165,7 +165,7 @@ def _with_price(summed: DataFrame, prices: DataFrame, asked: frozenset[str]) -> 
     on_record = F.col("on_record")
     return chosen.select(
         "tenant_id", "account_id", "product_id", "region", "unit", "currency", "quantity", "record_amount", "usage_rows",
-        "payer_account_id", *of_record,
+        "events", "payer_account_id", *of_record,
         F.when(F.col("found") == 1, F.col("price_id")).alias("price_id"),
         F.when(on_record, PRICE_ON_RECORD).otherwise(F.coalesce("model", F.lit("per_unit"))).alias("model"),
         F.when(on_record, 1).otherwise(F.least("found", F.lit(2))).alias("prices_in_force"),

@@ -30,7 +30,7 @@ class FeedType:
     @property
     def columns(self) -> tuple[T.StructField, ...]:
         """The canonical columns, as their table types them."""
-        own = {"tenant_id", "period", "landing_id", "row_number", "publication_id"}
+        own = {"tenant_id", "period", "billing_zone", "part_of", "landing_id", "row_number", "publication_id"}
         return tuple(field for field in self.table.schema.fields if field.name not in own)
 
 

@@ -15,23 +15,25 @@ from jobs.ingestion import decode, files, rollup, transforms
 from jobs.ingestion.feeds import FEEDS, FeedType
 from jobs.ingestion.files import LANDED, Delivered, LandingFile
 from jobs.ingestion.settings import settings
-from jobs.ingestion.tables import LANDED_FILES, PRICES, QUARANTINE, USAGE, USAGE_ROLLUP, WAITING
+from jobs.ingestion.splitting import in_parts
+from jobs.ingestion.tables import ACCOUNTS, LANDED_FILES, PRICES, QUARANTINE, USAGE, USAGE_ROLLUP, WAITING
 from jobs.ingestion.transforms import ACCEPTED, DUPLICATE, QUARANTINED
-from jobs.ledger.facts import latest_prices
+from jobs.ledger.facts import current_accounts, latest_prices
 from jobs.ledger.periods import Period
-from jobs.ledger.price_spans import price_spans
+from jobs.ledger.price_spans import billing_zones, price_spans
 from jobs.ledger.tenants import Tenant, chosen, tenants
+from jobs.ledger.usage_parts import begins, whole
 from jobs.runtime import delta_log
 from jobs.runtime.contract import Invocation, Planned, Written
 from jobs.runtime.house import House, Snapshot, rows_told
 from jobs.runtime.logs import say
 from jobs.runtime.ops import Unit
+from jobs.runtime.tables import Table
 from jobs.stages import INGESTION, INVOICE_GENERATION
 
 FEEDS_AT_ONCE = (
     2  # while one is planned another computes; more would wait for each other and fill the memory. Source: decision 4
 )
-ZONES = "tenant_id string, timezone string"  # in which a tenant's days begin
 WHAT_TO_DO = "Look at raw.quarantine and raw.landed_files of the tenant, mend the file or its mapping"
 
 
@@ -61,12 +63,15 @@ def write(house: House) -> Written:
 
     def landed(feed: FeedType) -> _Judged:
         judged = _judged(house, feed, of_feed[feed.name], mine, totals)
-        house.stage(judged.verdicts.where(F.col("verdict") == ACCEPTED), feed.table.name)
+        accepted = judged.verdicts.where(F.col("verdict") == ACCEPTED)
+        house.stage(in_parts(accepted) if feed.table is USAGE else accepted, feed.table.name)
         say(f"{feed.name}: {len(judged.landed)} files written")
         return judged
 
+    due = [feed for feed in FEEDS.values() if of_feed[feed.name]]
+    judged = [landed(feed) for feed in due if feed.table is ACCOUNTS]  # first: they tell in which zone usage is billed
     with ThreadPoolExecutor(FEEDS_AT_ONCE) as pool:
-        judged = list(pool.map(landed, (feed for feed in FEEDS.values() if of_feed[feed.name])))
+        judged += pool.map(landed, (feed for feed in due if feed.table is not ACCOUNTS))
     staged = {one.feed.table.name: house.place(one.feed.table.name) for one in judged}
     if USAGE.name in staged:
         (usage,) = (one for one in judged if one.feed.table is USAGE)
@@ -98,6 +103,8 @@ class _Judged:
 def _judged(house: House, feed: FeedType, landed: list[LandingFile], mine: dict[str, Tenant], totals: int) -> _Judged:
     """Every row of one feed's files with its verdict. Repetitions are found first, so that the rest is one pass."""
     rows, existing = _canonical(house, feed, landed, mine, totals), _existing(house, feed, landed)
+    if feed.table is USAGE:
+        existing = whole(existing)
     order = house.spark.createDataFrame(
         [(file.landing_id, at) for at, file in enumerate(landed)], "landing_id string, file_order int"
     )
@@ -121,15 +128,27 @@ def _existing(house: House, feed: FeedType, landed: list[LandingFile]) -> DataFr
 
 def _rolled_up(house: House, usage: _Judged, mine: dict[str, Tenant]) -> DataFrame:
     """The staged usage summed, by the prices that are known with those of this run."""
-    staged, prices = house.staged(USAGE.name), house.standing(PRICES.name)
-    if house.was_staged(PRICES.name):
-        prices = prices.unionByName(house.staged(PRICES.name))
-    prices = latest_prices(prices)
-    zones = house.spark.createDataFrame([(name, tenant.timezone) for name, tenant in mine.items()], ZONES)
+    staged, prices = house.staged(USAGE.name), latest_prices(_with_staged(house, PRICES, house.standing(PRICES.name)))
+    accounts = _with_staged(house, ACCOUNTS, house.read_all_months(ACCOUNTS.name))
+    zones = billing_zones(house.spark, {name: tenant.timezone for name, tenant in mine.items()}, accounts)
     sums = rollup.rolled_up(staged, price_spans(prices, zones))
     if usage.doubtful is None:
         return sums
     return sums.unionByName(rollup.said_again(staged, _existing(house, usage.feed, usage.landed), usage.doubtful))
+
+
+def _with_staged(house: House, table: Table, known: DataFrame) -> DataFrame:
+    """Rows of a table with those of this run."""
+    return known.unionByName(house.staged(table.name)) if house.was_staged(table.name) else known
+
+
+def _zones_of_accounts(house: House) -> DataFrame | None:
+    """The accounts that are billed in a time zone of their own: tenant_id, account_id, billing_zone; None where there are none."""
+    accounts = current_accounts(_with_staged(house, ACCOUNTS, house.standing(ACCOUNTS.name)))
+    zones = accounts.where(F.col("timezone").isNotNull()).select(
+        "tenant_id", "account_id", F.col("timezone").alias("billing_zone")
+    )
+    return None if zones.isEmpty() else zones
 
 
 def _quarantined(judged: _Judged) -> DataFrame:
@@ -146,7 +165,7 @@ def _count(house: House, judged: list[_Judged], totals: int, counted: dict[str, 
         sums = {name: row[f"total_{at}"] for at, name in enumerate(names[row["landing_id"]])}
         counted[row["landing_id"]] |= {"rows_read": row["rows_read"], "control_totals": sums}
     ended = [
-        *((house.staged(one.feed.table.name), "rows_accepted") for one in judged),
+        *((_records(house.staged(one.feed.table.name), one.feed), "rows_accepted") for one in judged),
         (house.staged(QUARANTINE.name), "rows_quarantined"),
         *((one.repeated.where(F.col("told") == DUPLICATE), "rows_duplicate") for one in judged),
     ]
@@ -159,18 +178,23 @@ def _count(house: House, judged: list[_Judged], totals: int, counted: dict[str, 
             one.doubtful.unpersist()
 
 
+def _records(rows: DataFrame, feed: FeedType) -> DataFrame:
+    """A row for every record, be it staged in parts."""
+    return rows.where(begins()) if feed.table is USAGE else rows
+
+
 def _canonical(house: House, feed: FeedType, landed: list[LandingFile], mine: dict[str, Tenant], totals: int) -> DataFrame:
     """The rows of all files of a feed, typed. Files that share a mapping and a time zone are read by one branch of the plan."""
 
     def way(file: LandingFile) -> tuple[str, str]:
         return file.mapping_version, mine[file.tenant_id].timezone
 
-    branches = []
+    branches, zones = [], _zones_of_accounts(house) if feed.table is USAGE else None
     for (_, timezone), group in groupby(sorted(landed, key=way), key=way):
         alike = list(group)
         mapping = alike[0].mapping
         rows = decode.decoded(house.spark, alike, mapping)
-        branches.append(transforms.canonical(rows, feed, mapping, settings(), timezone, totals))
+        branches.append(transforms.canonical(rows, feed, mapping, settings(), timezone, totals, zones))
     rows = branches[0]
     for branch in branches[1:]:
         rows = rows.unionByName(branch)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pyspark.sql import types as T
 
 from jobs.ledger.columns import COUNT, CURRENCY, PERIOD, PUBLICATION, QUANTITY, RATED, TENANT, optional
+from jobs.ledger.usage_parts import PART_OF
 from jobs.runtime.tables import Table
 
 SOURCE = (optional("landing_id", T.StringType()), optional("row_number", T.LongType()))
@@ -73,6 +74,9 @@ ACCOUNTS = Table(  # one row per source record; the current one has the latest v
             optional("email", T.StringType()),
             optional("iban", T.StringType()),
             optional("status", T.StringType()),
+            optional(
+                "timezone", T.StringType()
+            ),  # IANA; in which the account's days and months begin, if not in the tenant's
             optional("valid_from", T.DateType()),
             *SOURCE,
             PUBLICATION,
@@ -126,42 +130,52 @@ USAGE_COLUMNS = (
     optional("withdrawn", T.BooleanType()),
 )
 
-USAGE = Table(  # one row per source record
+USAGE = Table(  # one row per source record, or per part of one that lasts past midnight or a month end
     "raw.usage",
-    T.StructType([TENANT, PERIOD, *USAGE_COLUMNS, *SOURCE, PUBLICATION]),
+    T.StructType(
+        [
+            TENANT,
+            PERIOD,
+            *USAGE_COLUMNS,
+            optional("billing_zone", T.StringType()),  # in which its account was billed as it landed, if not in the tenant's
+            optional("part_of", PART_OF),  # the record that this is a part of, as its source states it; null if it is whole
+            *SOURCE,
+            PUBLICATION,
+        ]
+    ),
     kind="issued",
     order=("account_id", "product_id"),
 )
 
-USAGE_ROLLUP = (
-    Table(  # one row per tenant, period, landing, account, product, region, unit, currency, on_record and span_day
-        "billing.usage_rollup",
-        T.StructType(
-            [
-                TENANT,
-                PERIOD,
-                optional("landing_id", T.StringType()),
-                optional("account_id", T.StringType()),
-                optional("product_id", T.StringType()),
-                optional("region", T.StringType()),
-                optional("unit", T.StringType()),
-                optional("currency", CURRENCY),  # of a price on the record, else null
-                optional("on_record", T.BooleanType()),  # whether the records carry their price; null for a mark
-                optional("span_day", T.DateType()),  # since when no price of the product changed, as known when it landed
-                optional("quantity", QUANTITY),  # of all accepted rows, withdrawn ones too
-                optional("record_amount", RATED),  # at the prices on the records
-                optional("usage_rows", COUNT),
-                optional(
-                    "revised_rows", COUNT
-                ),  # more than 0: records here are withdrawn or said again, so sums do not tell
-                optional("first_usage", T.TimestampType()),  # usage_start
-                optional("last_usage", T.TimestampType()),
-                PUBLICATION,
-            ]
-        ),
-        kind="issued",
-        order=("account_id", "product_id"),
-    )
+USAGE_ROLLUP = Table(  # one row per tenant, period, landing, account, product, region, unit, currency, on_record, billing_zone and span_day
+    "billing.usage_rollup",
+    T.StructType(
+        [
+            TENANT,
+            PERIOD,
+            optional("landing_id", T.StringType()),
+            optional("account_id", T.StringType()),
+            optional("product_id", T.StringType()),
+            optional("region", T.StringType()),
+            optional("unit", T.StringType()),
+            optional("currency", CURRENCY),  # of a price on the record, else null
+            optional("on_record", T.BooleanType()),  # whether the records carry their price; null for a mark
+            optional("billing_zone", T.StringType()),  # in which its days begin, if not in the tenant's
+            optional("span_day", T.DateType()),  # since when no price of the product changed, as known when it landed
+            optional("quantity", QUANTITY),  # of all accepted rows, withdrawn ones too
+            optional("record_amount", RATED),  # at the prices on the records
+            optional("usage_rows", COUNT),
+            optional(
+                "events", COUNT
+            ),  # the records that begin in these rows; null where an earlier version summed them: all
+            optional("revised_rows", COUNT),  # more than 0: records here are withdrawn or said again, so sums do not tell
+            optional("first_usage", T.TimestampType()),  # usage_start
+            optional("last_usage", T.TimestampType()),
+            PUBLICATION,
+        ]
+    ),
+    kind="issued",
+    order=("account_id", "product_id"),
 )
 
 WAITING = Table(  # one row per usage record that came after its month was invoiced

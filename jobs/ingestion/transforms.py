@@ -12,12 +12,14 @@ from jobs.ingestion.decode import MALFORMED
 from jobs.ingestion.feeds import UNREVISED, FeedType
 from jobs.ingestion.files import columns_of
 from jobs.ingestion.settings import Settings
+from jobs.ingestion.splitting import with_cuts
 from jobs.ledger.columns import QUANTITY
 from jobs.ledger.identity import natural_id
 from jobs.ledger.money import finer, in_minor_units
 from jobs.ledger.pricing import MODELS, refusals
 from jobs.ledger.tenants import Column as Rule
-from jobs.ledger.tenants import Mapping
+from jobs.ledger.tenants import Mapping, known_timezones
+from jobs.ledger.usage_parts import begins
 
 ACCEPTED, QUARANTINED, DUPLICATE = "accepted", "quarantined", "duplicate"
 CONFLICT, MOVED = "conflict", "moved"  # why a row that says something of an earlier one is quarantined
@@ -34,15 +36,21 @@ def _no_reasons() -> Column:
 
 
 def canonical(
-    rows: DataFrame, feed: FeedType, mapping: Mapping, settings: Settings, timezone: str, totals: int
+    rows: DataFrame,
+    feed: FeedType,
+    mapping: Mapping,
+    settings: Settings,
+    timezone: str,
+    totals: int,
+    zones: DataFrame | None = None,
 ) -> DataFrame:
     """Apply a mapping to decoded source rows.
 
     rows: as decode.decoded returns them. timezone: in which the tenant's months are billed. totals: how many control totals
-    the result has room for; the mapping's own come first, the rest is null.
+    the result has room for; the mapping's own come first, the rest is null. zones: as splitting.with_cuts() asks for them.
     Returns tenant_id, landing_id, row_number, the feed's canonical columns (null where unusable), the month it belongs to
-    (period) where the feed has months, reasons (all of them, empty for a good row), source_row (JSON without personal columns)
-    and total_<n> (decimal).
+    (period) where the feed has months, what splitting.with_cuts() adds to usage, reasons (all of them, empty for a good row),
+    source_row (JSON without personal columns) and total_<n> (decimal).
     Nothing is dropped: every source row comes back once.
     """
     texts = {field.name: _text(mapping.columns.get(field.name), mapping) for field in feed.columns}
@@ -73,7 +81,9 @@ def canonical(
         "reasons",
         F.when(F.col(MALFORMED).isNotNull(), F.array(F.col(MALFORMED))).otherwise(F.coalesce(found, _no_reasons())),
     )
-    if feed.month_of is not None:
+    if feed.name == "usage":
+        judged = with_cuts(judged, timezone, zones, settings.longest_usage_days)
+    elif feed.month_of is not None:
         judged = judged.withColumn("period", F.trunc(_local_day(feed, timezone), "month"))
     return judged.drop(MALFORMED, *(f"text_{name}" for name in texts))
 
@@ -171,6 +181,10 @@ def _reasons(field: T.StructField, feed: FeedType, mapping: Mapping, fits: bool)
         told = F.coalesce(F.when(missing, F.lit(f"{name}: missing")), told)
     if name == "currency":
         told = F.coalesce(told, F.when(~F.col(name).rlike(CURRENCY), F.lit("currency: not an ISO 4217 code")))
+    if name == "timezone":
+        told = F.coalesce(
+            told, F.when(~F.col(name).isin(*sorted(known_timezones())), F.lit("timezone: not an IANA time zone"))
+        )
     if name == "country":
         told = F.coalesce(told, F.when(~F.col(name).rlike(COUNTRY), F.lit("country: not an ISO 3166 code")))
     return told
@@ -183,11 +197,21 @@ def _domain_reasons(feed: FeedType, settings: Settings) -> list[Column]:
         outside = (start < F.lit(settings.earliest_usage)) | (start > F.lit(settings.latest_usage))
         window = f"usage_start: outside {settings.earliest_usage} to {settings.latest_usage}"
         backwards = F.col("usage_end") < F.col("usage_start")
+        longest = settings.longest_usage_days
+        large = {"quantity": 10**16, "unit_price": 10**13}  # so that it multiplies, and is shared out, to the last digit
         unpriced = F.col("unit_price").isNotNull() & F.col("currency").isNull()
         return [
             F.when(outside, F.lit(window)),
             F.when(backwards, F.lit("usage_end: before usage_start")),
+            F.when(
+                F.datediff("usage_end", "usage_start") > longest,
+                F.lit(f"usage_end: more than {longest} days after usage_start"),
+            ),
             F.when(unpriced, F.lit("currency: missing beside a unit_price")),
+            *(
+                F.when(F.abs(name) >= F.lit(limit).cast(QUANTITY), F.lit(f"{name}: too large"))
+                for name, limit in large.items()
+            ),
         ]
     if feed.name == "credits":
         products = F.from_json("products", "array<string>")
@@ -253,15 +277,17 @@ def repetitions(new: DataFrame, existing: DataFrame, doubtful: DataFrame, feed: 
 
     new: canonical rows. existing: accepted rows of the same feed, from earlier runs. doubtful: as suspects() returns them.
     order: landing_id, file_order. A record counts once: a row equal to one before it is a duplicate; a row that says
-    something else under the same key and brings no higher revision is a conflict; one that moves its record to another month
-    would be billed in both, since months are billed apart. "Before" is by file, then row number.
+    something else under the same key and brings no higher revision is a conflict; one that moves its record to other months
+    would be billed in all of them, since months are billed apart. "Before" is by file, then row number.
     Only doubtful keys are compared; on clean data nothing wide is shuffled.
     """
     key = ["tenant_id", *feed.key]
 
     def compared(rows: DataFrame) -> DataFrame:
         revision = F.col("revision") if "revision" in rows.columns else F.lit(0)
-        month = F.col("period") if feed.month_of else F.lit(None).cast("date")
+        month = F.array(F.col("period")) if feed.month_of else F.lit(None).cast("array<date>")
+        if feed.name == "usage":
+            month = F.array(F.col("period"), F.coalesce("part_of.last_period", "period"))
         place = ("landing_id", "row_number", "file_order")
         return rows.select(
             *key, *place, revision.alias("revision_compared"), month.alias("month"), _content(feed).alias("content")
@@ -295,7 +321,7 @@ def with_verdicts(new: DataFrame, repeated: DataFrame, feed: FeedType) -> DataFr
     joined = new.join(repeated, on=["tenant_id", "landing_id", "row_number"], how="left")
     conflict = F.array(F.lit(f"{feed.key[0]}: landed before with other content, and the revision is not higher"))
     moved = F.array(
-        F.lit(f"{feed.month_of}: in another month than the record it corrects; withdraw that one and send a new one")
+        F.lit(f"{feed.month_of}: in other months than the record it corrects; withdraw that one and send a new one")
     )
     wrong = (F.size("reasons") > 0) | F.col("told").isin(CONFLICT, MOVED)
     verdict = F.when(wrong, QUARANTINED).otherwise(F.coalesce("told", F.lit(ACCEPTED)))
@@ -330,17 +356,16 @@ def waiting(accepted: DataFrame, frozen: DataFrame) -> DataFrame:
     """Accepted usage of months that were already invoiced. frozen: tenant_id, period."""
     late = accepted.join(F.broadcast(frozen), on=["tenant_id", "period"], how="left_semi")
     reason = F.lit("came after its month was invoiced; the next run of an open month adjusts it")
-    return late.select(
-        "tenant_id", "period", "record_id", "revision", "account_id", "product_id", "quantity", reason.alias("reason"),
-        "landing_id", "row_number",
-    )  # fmt: skip
+    told = ["tenant_id", "period", "record_id", "revision", "account_id", "product_id", "landing_id", "row_number"]
+    of_month = late.groupBy(*told).agg(F.sum("quantity").cast(QUANTITY).alias("quantity"))  # all parts of a record
+    return of_month.withColumn("reason", reason)
 
 
 def usage_account(usage: DataFrame, rolled_up: DataFrame, landed_files: DataFrame) -> DataFrame:
     """Per tenant, in one pass over the staged usage: what was accepted, beside what the files' accounts and the rollup say.
 
-    Returns tenant_id, rows_staged, rows_told, rows_rolled, records (distinct record and revision), unusable (a required column is
-    null), quantity_staged, quantity_rolled; 0 where there is none.
+    Returns tenant_id, rows_staged, rows_told, rows_rolled, records_staged (a record in parts is one), records (distinct record and
+    revision), unusable (a required column is null), quantity_staged, quantity_rolled; 0 where there is none.
     """
     required = ("record_id", "account_id", "product_id", "usage_start", "quantity", "period")
     unusable = F.lit(False)
@@ -348,6 +373,7 @@ def usage_account(usage: DataFrame, rolled_up: DataFrame, landed_files: DataFram
         unusable = unusable | F.col(name).isNull()
     staged = usage.groupBy("tenant_id").agg(
         F.count(F.lit(1)).alias("rows_staged"),
+        F.count(F.when(begins(), 1)).alias("records_staged"),
         F.countDistinct("record_id", "revision").alias("records"),
         F.sum(F.when(unusable, 1).otherwise(0)).alias("unusable"),
         F.sum("quantity").cast(QUANTITY).alias("quantity_staged"),
@@ -357,7 +383,7 @@ def usage_account(usage: DataFrame, rolled_up: DataFrame, landed_files: DataFram
     )
     told = landed_files.where(F.col("feed") == "usage").groupBy("tenant_id").agg(F.sum("rows_accepted").alias("rows_told"))
     every = told.join(staged, on="tenant_id", how="full_outer").join(rolled, on="tenant_id", how="full_outer")
-    counts = ("rows_staged", "rows_told", "rows_rolled", "records", "unusable")
+    counts = ("rows_staged", "rows_told", "rows_rolled", "records_staged", "records", "unusable")
     counted = [F.coalesce(name, F.lit(0)).alias(name) for name in counts]
     nothing = F.lit(0).cast(QUANTITY)
     summed = [F.coalesce(name, nothing).alias(name) for name in ("quantity_staged", "quantity_rolled")]

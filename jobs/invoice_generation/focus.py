@@ -156,11 +156,12 @@ def documents(invoices: DataFrame, accounts: DataFrame, selling: DataFrame) -> D
 
     invoices: INVOICES. accounts: one row per account. selling: as sellers() returns it.
     Returns tenant_id, period, invoice_id, currency, account_id, account_name, payer_account_id (who pays for the account: itself,
-    where it names nobody), payer_name, issuer_name, timezone, formats.
+    where it names nobody), payer_name, issuer_name, timezone (in which the account is billed), formats.
     """
     invoiced = accounts.select(
-        "tenant_id", "account_id", F.col("legal_name").alias("account_name"), F.col("payer_account_id").alias("named_payer")
-    )
+        "tenant_id", "account_id", F.col("legal_name").alias("account_name"), F.col("payer_account_id").alias("named_payer"),
+        F.col("timezone").alias("own_timezone"),
+    )  # fmt: skip
     paying = accounts.select(
         "tenant_id", F.col("account_id").alias("payer_account_id"), F.col("legal_name").alias("payer_name")
     )
@@ -170,7 +171,8 @@ def documents(invoices: DataFrame, accounts: DataFrame, selling: DataFrame) -> D
         .join(invoiced, on=["tenant_id", "account_id"], how="left")
         .withColumn("payer_account_id", F.coalesce("named_payer", "account_id"))
         .join(paying, on=["tenant_id", "payer_account_id"], how="left")
-        .drop("named_payer", "legal_entity_id")
+        .withColumn("timezone", F.coalesce("own_timezone", "timezone"))
+        .drop("named_payer", "own_timezone", "legal_entity_id")
     )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Literal
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from jobs.ledger.columns import AMOUNT, RATED
+from jobs.ledger.columns import AMOUNT, QUANTITY, RATED
 
 # ISO 4217 minor units; every other currency has two.
 NO_MINOR_UNITS = ("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF")  # fmt: skip
@@ -67,3 +68,34 @@ def exact_product(quantity: Column, unit_price: Column) -> Column:
     )  # one digit less, or the sum would lose a decimal
     rest = (product % trillion).cast("decimal(18,6)") * trillionth
     return (whole + rest).cast(RATED)
+
+
+def exact_share(quantity: Column, begin: Column, end: Column, of: Column) -> Column:
+    """What falls between `begin` and `end` of a quantity spread evenly over `of`, as QUANTITY.
+
+    begin, end, of: whole numbers of less than 15 digits, 0 <= begin <= end <= of. Shares that follow each other add up to the quantity:
+    each ends where the next begins, at the last of 21 decimals.
+    """
+    narrow = "decimal(37,21)"  # one digit less, or the difference would lose a decimal
+    return (_until(quantity, end, of).cast(narrow) - _until(quantity, begin, of).cast(narrow)).cast(QUANTITY)
+
+
+def _until(quantity: Column, at: Column, of: Column) -> Column:
+    """quantity x at / of, cut off after 21 decimals: a long division in three steps, since no decimal holds the whole product."""
+    told, divisor = at.cast("decimal(14,0)"), of.cast("decimal(14,0)")
+    one = F.lit(1).cast("decimal(1,0)")
+    raised = ((quantity % one).cast("decimal(21,21)") * _power(10)).cast("decimal(31,21)")
+    whole, ten = F.call_function("div", quantity, one), F.call_function("div", raised, one)
+    eleven = ((raised % one).cast("decimal(11,11)") * _power(11)).cast("decimal(11,0)")
+    rest, found = F.lit(0).cast("decimal(14,0)"), F.lit(0).cast("decimal(37,21)")
+    for piece, digits, place in ((whole, 17, 0), (ten, 10, 10), (eleven, 11, 21)):  # place: decimals down to its last digit
+        product = (rest * _power(digits) + piece.cast(f"decimal({digits},0)") * told).cast("decimal(38,0)")
+        quotient = F.call_function("div", product, divisor).cast(f"decimal({max(digits, 12)},0)")
+        unit = F.expr(f"CAST('{Decimal(1).scaleb(-place):f}' AS DECIMAL({max(place, 1)},{place}))")
+        found = (found + (quotient * unit).cast("decimal(37,21)")).cast("decimal(37,21)")
+        rest = (product % divisor).cast("decimal(14,0)")
+    return found
+
+
+def _power(of_ten: int) -> Column:
+    return F.lit(Decimal(10**of_ten)).cast(f"decimal({of_ten + 1},0)")

@@ -27,14 +27,15 @@ BusinessLine = Literal["cloud", "retail", "media", "logistics", "utilities", "pu
 
 
 def _timezone(name: str) -> str:
-    if name not in _timezones():
+    if name not in known_timezones():
         raise ValueError(f"'{name}' is not an IANA time zone")
     return name
 
 
 @cache
-def _timezones() -> frozenset[str]:
-    return frozenset(available_timezones())  # walks a folder
+def known_timezones() -> frozenset[str]:
+    """The names of time zones that Python and Java both know."""
+    return frozenset(name for name in available_timezones() if "/" in name or name == "UTC")  # walks a folder
 
 
 Timezone = Annotated[str, AfterValidator(_timezone)]

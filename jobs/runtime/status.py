@@ -48,10 +48,13 @@ SELECT tenant_id, feed, file_name, status, reason, bytes FROM raw.landed_files W
 ORDER BY tenant_id, feed, file_name
 """
 WAITING = """
-WITH told AS (SELECT tenant_id, landing_id, row_number, max_by(outcome, period) AS outcome FROM billing.late_usage GROUP BY ALL)
+WITH told AS (
+    SELECT tenant_id, adjusts_period AS period, landing_id, row_number, max_by(outcome, period) AS outcome
+    FROM billing.late_usage GROUP BY ALL
+)
 SELECT w.tenant_id, strftime(w.period, '%Y-%m') AS period, count(*) AS rows, sum(w.quantity) AS quantity,
        min(coalesce(t.outcome, w.reason)) AS reason
-FROM billing.waiting w LEFT JOIN told t USING (tenant_id, landing_id, row_number)
+FROM billing.waiting w LEFT JOIN told t USING (tenant_id, period, landing_id, row_number)
 WHERE t.outcome IS DISTINCT FROM 'adjusted' GROUP BY ALL ORDER BY 1, 2
 """
 LATE_PRICES = """

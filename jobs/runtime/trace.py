@@ -48,7 +48,7 @@ WITH replaced AS (
 ), standing AS (
     SELECT u.*, u.unit_price IS NOT NULL AS on_record,
            CASE WHEN u.unit_price IS NOT NULL THEN u.currency ELSE $account_currency END AS billed_currency,
-           timezone($timezone, u.usage_start)::date AS day
+           timezone(coalesce(u.billing_zone, $timezone), u.usage_start)::date AS day
     FROM month u
     WHERE u.account_id = $account AND u.withdrawn IS NOT TRUE
       AND u.landing_id NOT IN (SELECT landing_id FROM replaced)
@@ -56,7 +56,7 @@ WITH replaced AS (
 ), listed AS (
     SELECT p.*, if(p.account_id IS NULL, 0, 2) + if(p.region IS NULL, 0, 1) AS rank FROM held p WHERE p.model <> 'price_on_record'
 ), choice AS (
-    SELECT u.landing_id, u.row_number, max_by(p.price_id, p.rank) AS price_id
+    SELECT u.landing_id, u.row_number, u.usage_start, max_by(p.price_id, p.rank) AS price_id
     FROM standing u JOIN listed p
       ON p.product_id = u.product_id AND p.currency = u.billed_currency
      AND p.valid_from <= u.day AND (p.valid_to IS NULL OR u.day < p.valid_to)
@@ -66,7 +66,7 @@ WITH replaced AS (
 )
 SELECT u.record_id, u.revision, u.usage_start, u.product_id, u.region, u.unit, u.quantity, u.unit_price, u.billed_currency,
        u.on_record, u.day, u.landing_id, u.row_number, u.publication_id, c.price_id
-FROM standing u LEFT JOIN choice c USING (landing_id, row_number)
+FROM standing u LEFT JOIN choice c USING (landing_id, row_number, usage_start)
 """
 
 MATCHED = """

@@ -168,11 +168,11 @@ def _hold_back(folder: Path) -> Callable[[], object]:
 def _rollup(server: int, folder: Path, repeat: int) -> Figures:
     """What summing the usage takes of landing's seconds: the same sums once more, of the usage that was published."""
     from jobs.ingestion.rollup import rolled_up
-    from jobs.ledger.price_spans import price_spans
+    from jobs.ledger.price_spans import ZONES, price_spans
 
     took = []
     with session.session() as spark:
-        zones = spark.createDataFrame([(BIG, "UTC")], "tenant_id string, timezone string")
+        zones = spark.createDataFrame([(BIG, "UTC", None)], ZONES)
         usage, prices = (
             spark.read.format("delta").load(delta_log.location(name)).where(f"tenant_id = '{BIG}'")
             for name in ("raw.usage", "raw.prices")

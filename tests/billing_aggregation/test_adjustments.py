@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from jobs.billing_aggregation import adjustments, sums, transforms
 from jobs.billing_aggregation.tables import ADJUSTMENTS, CHARGES
 from jobs.ledger.periods import Period
+from jobs.ledger.price_spans import ZONES
 from tests.builders import (
     ALPHA,
     JULY,
@@ -99,7 +100,7 @@ def test_adjustments_of_adjustments_end_at_the_charges_of_all_facts(spark):
     )  # fmt: skip
     names = [f"a-{number}" for number in range(30)]
     known = accounts(spark, *(customer(name, payer_account_id=f"a-{number // 3 * 3}") for number, name in enumerate(names)))
-    zones = frame(spark, "tenant_id string, timezone string", [{"tenant_id": ALPHA, "timezone": "UTC"}])
+    zones = frame(spark, ZONES, [{"tenant_id": ALPHA, "timezone": "UTC"}])
     products = ("storage", "graduated", "volume", "package", "shared")
     said: list[dict[str, object]] = []
     waves: list[list[dict[str, object]]] = []

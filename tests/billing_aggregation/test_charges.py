@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from jobs.billing_aggregation import sums, transforms
 from jobs.billing_aggregation.tables import CHARGES
-from jobs.ledger.price_spans import price_spans
+from jobs.ledger.price_spans import ZONES, price_spans
 from tests.builders import ALPHA, BETA, JULY, accounts, collected, customer, frame, plain, priced, prices, usage, used
 
 SHOWN = ("price_id", "model", "currency", "quantity", "amount", "usage_rows", "prices_in_force")
@@ -23,7 +23,7 @@ LONDON = {"tenant_id": ALPHA, "timezone": "Europe/London"}
 
 def charged(spark, used_rows, priced_rows, customers=None, zones=(LONDON,)):
     """The charges of July."""
-    tenants = frame(spark, "tenant_id string, timezone string", zones)
+    tenants = frame(spark, ZONES, zones)
     rows = used_rows if not isinstance(used_rows, list) else usage(spark, *used_rows)
     owners = accounts(spark, *([customer()] if customers is None else customers))
     return transforms.charges(rows, prices(spark, *priced_rows), owners, tenants, JULY, asked=frozenset())
@@ -128,7 +128,7 @@ def test_a_day_begins_at_its_first_instant_also_when_clocks_change(spark):
     listed = prices(spark, *(priced(tenant_id=f"{zone} {day}", valid_from=str(day)) for zone, day in changes))
     zones = frame(
         spark,
-        "tenant_id string, timezone string",
+        ZONES,
         [{"tenant_id": f"{zone} {day}", "timezone": zone} for zone, day in changes],
     )
     days = price_spans(listed, zones).withColumn("second", F.unix_timestamp("begins")).collect()

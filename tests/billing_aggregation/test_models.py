@@ -15,6 +15,7 @@ from jobs.billing_aggregation import models, transforms
 from jobs.billing_aggregation.allocation import allocated
 from jobs.billing_aggregation.proration import proration
 from jobs.ledger.columns import RATED
+from jobs.ledger.price_spans import ZONES
 from tests.builders import ALPHA, JULY, accounts, collected, customer, frame, priced, prices, usage, used
 
 SHOWN = ("kind", "account_id", "region", "quantity", "amount")
@@ -39,6 +40,11 @@ def by(model, **parameters):
 def tagged(quantity, **tags):
     """A record with tags."""
     return used(quantity, tags=json.dumps(tags))
+
+
+def part(number, quantity, of, start="2026-07-10T12:00:00", end=None):
+    """A part of a record that its source states as a whole."""
+    return used(quantity, usage_start=start, usage_end=end, part_of={"part": number, "quantity": of})
 
 
 def line(kind, quantity, amount, account="a-1", region="eu"):
@@ -120,6 +126,21 @@ CASES = {
         [used("7", usage_start="2026-07-30T12:00:00"), used("9", usage_start="2026-07-29T12:00:00"), used("1")],
         [by("per_unit", unit_price="2", measure="latest", free_units="1")], None, [line("usage", "17", "12")],
     ),
+    "a_level_is_not_shared_out_when_its_record_is_cut": (
+        [part(1, "1", "4", start="2026-07-10T23:00:00", end="2026-07-11T00:00:00"), part(2, "3", "4", start="2026-07-11T00:00:00", end="2026-07-11T03:00:00")],
+        [by("capacity", unit_price="2")], None, [line("usage", "4", "8")],
+    ),
+    "each_part_weighs_by_its_own_time": (
+        [part(2, "1", "4", start="2026-07-01T00:00:00", end="2026-07-01T01:00:00"), used("8", usage_end="2026-07-10T15:00:00")],
+        [by("capacity", unit_price="2", measure="average")], None, [line("usage", "9", "14")],
+    ),
+    "a_record_counts_where_it_begins": (
+        [part(2, "1", "4"), part(1, "3", "8"), used("5")], [by("per_unit", unit_price="2", measure="count")], None, [line("usage", "9", "4")],
+    ),
+    "a_transaction_is_charged_whole_where_it_begins": (
+        [part(2, "1", "400"), part(1, "30", "50"), used("5")], [EVENTS], None, [line("usage", "36", "8")],
+    ),
+    "parts_of_units_add_up": ([part(2, "1", "400"), part(1, "3", "9"), used("5")], [GRADUATED], None, usage_and_flat("9", "18", "1")),
     "whoever_uses_it_counts_once": (
         [tagged("5", user="ada"), tagged("6", user="bob"), tagged("7", user="ada"), used("8")],
         [by("volume", tiers=TIERS, measure="unique", of="user")], None, usage_and_flat("26", "4", "1"),
@@ -247,7 +268,7 @@ def charges_of(spark, told, asked=models.EVERYTHING):
     """The charges of July of several tenants."""
     rows, zones = in_tenants(told)
     listed, owners = prices(spark, *rows["prices"]), accounts(spark, *rows["accounts"])
-    tenants = frame(spark, "tenant_id string, timezone string", zones)
+    tenants = frame(spark, ZONES, zones)
     return transforms.charges(usage(spark, *rows["usage"]), listed, owners, tenants, JULY, asked)
 
 
@@ -373,7 +394,7 @@ def test_splitting_records_their_order_and_their_partitions_change_no_charge(spa
     listed = prices(spark, *(row | {"product_id": name, "price_id": name} for name, row in ADDITIVE.items()))
     owners, zones = (
         accounts(spark, *LINKED),
-        frame(spark, "tenant_id string, timezone string", [{"tenant_id": ALPHA, "timezone": "UTC"}]),
+        frame(spark, ZONES, [{"tenant_id": ALPHA, "timezone": "UTC"}]),
     )
     mixed = usage(spark, *random.Random(turn).sample(split, len(split))).repartition(1 + turn % 7)
     shown = ("charge_id", "kind", "product_id", "quantity", "amount")

@@ -14,6 +14,7 @@ from jobs.billing_aggregation.price_changes import PriceLists, days_of, said_of
 from jobs.billing_aggregation.tables import ADJUSTMENTS, CHARGES
 from jobs.ledger.facts import latest_prices
 from jobs.ledger.periods import Period
+from jobs.ledger.price_spans import ZONES
 from jobs.runtime.house import Snapshot
 from jobs.runtime.ops import Publication, Unit
 from tests.builders import ALPHA, BETA, JULY, accounts, collected, customer, frame, priced, prices, table_of, usage, used
@@ -141,7 +142,7 @@ waves_of_a_house = st.lists(st.lists(steps, min_size=1, max_size=6), min_size=3,
 def test_whatever_comes_late_it_ends_at_the_charges_of_all_facts_on_time(spark, houses):
     tenants = [f"t-{number}" for number in range(len(houses))]
     known = accounts(spark, *(customer(f"a-{number}", tenant_id=tenant) for tenant in tenants for number in range(3)))
-    zones = frame(spark, "tenant_id string, timezone string", [{"tenant_id": name, "timezone": "UTC"} for name in tenants])
+    zones = frame(spark, ZONES, [{"tenant_id": name, "timezone": "UTC"} for name in tenants])
 
     def rated(until):
         told = [
@@ -165,7 +166,7 @@ def test_whatever_comes_late_it_ends_at_the_charges_of_all_facts_on_time(spark, 
 
 def test_sixteen_units_at_five_cost_seventy_less_than_fifteen_at_ten(spark):
     known = accounts(spark, customer())
-    zones = frame(spark, "tenant_id string, timezone string", [{"tenant_id": ALPHA, "timezone": "UTC"}])
+    zones = frame(spark, ZONES, [{"tenant_id": ALPHA, "timezone": "UTC"}])
     listed = prices(spark, priced(model="volume", parameters=TIERS.format(10, 5)))
 
     def rated(*quantities):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jobs.billing_aggregation import job, models, sums, transforms
 from jobs.ingestion import rollup
 from jobs.ingestion.tables import USAGE, USAGE_ROLLUP
-from jobs.ledger.price_spans import price_spans
+from jobs.ledger.price_spans import ZONES, price_spans
 from jobs.runtime.ops import Unit
 from tests.builders import (
     ALPHA,
@@ -68,7 +68,7 @@ def zones(spark):
     """Both tenants bill by the clocks of London."""
     return frame(
         spark,
-        "tenant_id string, timezone string",
+        ZONES,
         [{"tenant_id": name, "timezone": "Europe/London"} for name in (ALPHA, BETA)],
     )
 
