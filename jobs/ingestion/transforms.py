@@ -321,7 +321,9 @@ def with_verdicts(new: DataFrame, repeated: DataFrame, feed: FeedType) -> DataFr
     joined = new.join(repeated, on=["tenant_id", "landing_id", "row_number"], how="left")
     conflict = F.array(F.lit(f"{feed.key[0]}: landed before with other content, and the revision is not higher"))
     moved = F.array(
-        F.lit(f"{feed.month_of}: in other months than the record it corrects; withdraw that one and send a new one")
+        F.lit(
+            f"{feed.month_of}: begins or ends in another month than the record it corrects; withdraw that one by its own times and send a new one"
+        )
     )
     wrong = (F.size("reasons") > 0) | F.col("told").isin(CONFLICT, MOVED)
     verdict = F.when(wrong, QUARANTINED).otherwise(F.coalesce("told", F.lit(ACCEPTED)))
@@ -356,9 +358,9 @@ def waiting(accepted: DataFrame, frozen: DataFrame) -> DataFrame:
     """Accepted usage of months that were already invoiced. frozen: tenant_id, period."""
     late = accepted.join(F.broadcast(frozen), on=["tenant_id", "period"], how="left_semi")
     reason = F.lit("came after its month was invoiced; the next run of an open month adjusts it")
-    told = ["tenant_id", "period", "record_id", "revision", "account_id", "product_id", "landing_id", "row_number"]
-    of_month = late.groupBy(*told).agg(F.sum("quantity").cast(QUANTITY).alias("quantity"))  # all parts of a record
-    return of_month.withColumn("reason", reason)
+    said, source = ["tenant_id", "period", "record_id", "revision", "account_id", "product_id"], ["landing_id", "row_number"]
+    of_month = late.groupBy(*said, *source).agg(F.sum("quantity").cast(QUANTITY).alias("quantity"))  # all parts of a record
+    return of_month.select(*said, "quantity", reason.alias("reason"), *source)
 
 
 def usage_account(usage: DataFrame, rolled_up: DataFrame, landed_files: DataFrame) -> DataFrame:

@@ -88,7 +88,7 @@ def test_the_files_account_counts_records_not_parts(spark, billed):
 def test_a_record_sent_again_is_a_duplicate_and_one_that_moves_is_quarantined(spark, again):
     told = published(spark, "raw.landed_files").where("file_name = 'again.csv'")
     assert collected(told, "rows_read", "rows_accepted", "rows_duplicate", "rows_quarantined") == [(3, 1, 1, 1)]
-    reason = "usage_start: in other months than the record it corrects; withdraw that one and send a new one"
+    reason = "usage_start: begins or ends in another month than the record it corrects; withdraw that one by its own times and send a new one"
     assert collected(published(spark, "raw.quarantine"), "reasons") == [([reason],)]
 
 

@@ -26,12 +26,12 @@ BROKEN_FILES = {
     "refused": ("no file is refused", "warning", [FILE | REFUSED], "july.csv"),
 }
 USAGE = {
-    "rows_staged": 5, "rows_told": 5, "rows_rolled": 5, "records": 5, "unusable": 0, "quantity_staged": "7.5", "quantity_rolled": "7.5",
+    "rows_staged": 6, "records_staged": 5, "rows_told": 5, "rows_rolled": 6, "records": 5, "unusable": 0, "quantity_staged": "7.5", "quantity_rolled": "7.5",
 }  # fmt: skip
 BROKEN_USAGE = {
     "told_otherwise": ("rows staged = rows the files' accounts call accepted", {"rows_told": 6}, "5"),
     "landed_twice": ("a record and revision is landed once", {"records": 4}, "1"),
-    "not_summed": ("the rollup = accepted usage", {"rows_rolled": 3}, "2"),
+    "not_summed": ("the rollup = accepted usage", {"rows_rolled": 3}, "3"),
     "summed_otherwise": ("the rollup = accepted usage", {"quantity_rolled": "7.500000000000000000001"}, "0"),
     "incomplete": ("accepted usage is complete", {"unusable": 2}, "2"),
 }
@@ -51,7 +51,7 @@ def failed_usage(spark, shared_home):
     """What the suite says of all tenants' usage at once."""
     rows = [USAGE | more | {"tenant_id": tenant} for tenant, (_, more, _) in BROKEN_USAGE.items()]
     schema = (
-        "tenant_id string, rows_staged bigint, rows_told bigint, rows_rolled bigint, records bigint, unusable bigint, "
+        "tenant_id string, rows_staged bigint, rows_told bigint, rows_rolled bigint, records_staged bigint, records bigint, unusable bigint, "
         "quantity_staged decimal(38,21), quantity_rolled decimal(38,21)"
     )
     return failures(

@@ -32,7 +32,7 @@ def judged_rows(new, standing, order):
 
 def verdicts(spark, rows, existing=(), shuffled=None):
     """(tenant, landing, row) -> verdict of new rows, beside rows that earlier runs accepted."""
-    mapping = plain_mapping("usage", also=("revision", "withdrawn"))
+    mapping = plain_mapping("usage", also=("revision", "withdrawn", "usage_end"))
     new = canonical(source(spark, rows), "usage", mapping)
     if shuffled:
         new = new.repartition(shuffled).orderBy(F.rand(shuffled))
@@ -98,6 +98,18 @@ CASES = {
     "a_revision_that_moves_to_another_month": (
         [said("f-1", 1), said("f-2", 1, revision="1", usage_start="2026-08-01 12:00:00")],
         {("f-1", 1): "accepted", ("f-2", 1): "quarantined"},
+    ),
+    "a_revision_that_ends_in_another_month": (
+        [said("f-1", 1), said("f-2", 1, revision="1", usage_end="2026-08-01 00:00:01")],
+        {("f-1", 1): "accepted", ("f-2", 1): "quarantined"},
+    ),
+    "a_withdrawal_that_does_not_say_how_far_its_record_reached": (
+        [said("f-1", 1, usage_end="2026-08-01 12:00:00"), said("f-2", 1, revision="1", withdrawn="true")],
+        {("f-1", 1): "accepted", ("f-2", 1): "quarantined"},
+    ),
+    "a_revision_of_what_reaches_into_the_same_month": (
+        [said("f-1", 1, usage_end="2026-08-01 12:00:00"), said("f-2", 1, revision="1", usage_end="2026-08-31 00:00:00")],
+        {("f-1", 1): "accepted", ("f-2", 1): "accepted"},
     ),
     "a_withdrawal": (
         [said("f-1", 1), said("f-1", 2, revision="1", withdrawn="true")],
@@ -168,7 +180,9 @@ def test_a_conflict_names_the_key_and_no_value(spark):
     told = judged_rows(new, usage(spark), order).where("verdict = 'quarantined'").orderBy("row_number").collect()
     assert [row["reasons"] for row in told] == [
         ["record_id: landed before with other content, and the revision is not higher"],
-        ["usage_start: in another month than the record it corrects; withdraw that one and send a new one"],
+        [
+            "usage_start: begins or ends in another month than the record it corrects; withdraw that one by its own times and send a new one"
+        ],
     ]
 
 
