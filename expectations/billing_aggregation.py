@@ -27,6 +27,12 @@ def charges() -> ExpectationSuite:
                 "A fee, a discount or a true-up with a quantity would count usage twice.",
             ),
             no_rows(
+                "a converted charge says at which rate",
+                "price_currency IS NOT NULL AND kind <> 'credit' AND (exchange_rate IS NULL OR rate_date IS NULL OR price_currency = currency)",
+                "charge_id",
+                "An amount in another currency than its price's can only be checked with the rate.",
+            ),
+            no_rows(
                 "no negative total without a reason",
                 f"amount < 0 AND quantity >= 0 AND {WITHOUT_A_REASON}",
                 "charge_id",
@@ -84,7 +90,7 @@ def _billable() -> list[Promise]:
             "every charge has a price in force",
             "prices_in_force = 0",
             "concat('product ', product_id, ' in ', coalesce(currency, 'no currency'))",
-            "An unpriced charge would be invoiced as nothing.",
+            "An unpriced charge would be invoiced as nothing. A price in another currency counts where a policy and a rate of the day convert it.",
         ),
         no_rows(
             "no charge has two prices in force",

@@ -32,7 +32,7 @@ INGESTION = Stage(
     outputs=(
         "raw.landed_files", "raw.quarantine", "raw.accounts", "raw.prices", "raw.usage", "billing.usage_rollup",
         "billing.waiting", "raw.vendors", "raw.purchase_orders", "raw.payables", "raw.bank_transactions", "raw.open_items", "raw.disputes",
-        "raw.promises", "raw.exemptions", "raw.credits",
+        "raw.promises", "raw.exemptions", "raw.credits", "raw.fx_rates",
     ),
     gates=("files", "usage"),
     grain=None,
@@ -40,8 +40,8 @@ INGESTION = Stage(
 BILLING_AGGREGATION = Stage(
     name="billing_aggregation",
     inputs=(
-        "raw.landed_files", "raw.accounts", "raw.prices", "raw.usage", "raw.credits", "billing.usage_rollup", "billing.waiting",
-        "billing.charges", "billing.adjustments", "billing.late_usage", "billing.late_prices",
+        "raw.landed_files", "raw.accounts", "raw.prices", "raw.usage", "raw.credits", "raw.fx_rates", "billing.usage_rollup",
+        "billing.waiting",         "billing.charges", "billing.adjustments", "billing.late_usage", "billing.late_prices",
     ),
     outputs=("billing.charges", "billing.adjustments", "billing.late_usage", "billing.late_prices"),
     gates=("charges", "adjustments", "conservation", "month_on_month", "credits"),

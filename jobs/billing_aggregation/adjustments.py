@@ -44,7 +44,8 @@ def concerned_by_prices(changed: DataFrame, billed: DataFrame) -> DataFrame:
     changed: a row for every statement of a price that held at one time or another: tenant_id, period (the month), CHANGED_PRICES,
     currency, price_region, price_account. billed: CHARGES of the same months. Returns ACCOUNT and CHANGED_PRICES.
     """
-    lines = billed.where(F.col("model") != PRICE_ON_RECORD).select(*ACCOUNT, "product_id", "region", "currency").distinct()
+    listed_in = F.coalesce("price_currency", "currency").alias("currency")
+    lines = billed.where(F.col("model") != PRICE_ON_RECORD).select(*ACCOUNT, "product_id", "region", listed_in).distinct()
     same = ["tenant_id", "period", "product_id", "currency"]
     speaks_of = (F.col("price_region").isNull() | (F.col("price_region") == F.col("region"))) & (
         F.col("price_account").isNull() | (F.col("price_account") == F.col("account_id"))
@@ -83,16 +84,17 @@ def differences(rated: DataFrame, billed: DataFrame, period: Period) -> DataFram
     """
     key = ["tenant_id", "period", *NATURAL, "credit_id"]
     told = ("quantity", "usage_rows", "amount")
-    now = rated.select(*key, *told, "prices_in_force")
-    before = billed.select(
-        *key, *((-F.col(name)).alias(name) for name in told), F.lit(None).cast("int").alias("prices_in_force")
-    )
+    of_now = ("prices_in_force", "exchange_rate", "rate_date")
+    now = rated.select(*key, *told, *of_now)
+    unsaid = (F.lit(None).cast(rated.schema[name].dataType).alias(name) for name in of_now)
+    before = billed.select(*key, *((-F.col(name)).alias(name) for name in told), *unsaid)
     known = F.count(F.lit(1)) == F.count("amount")
     summed = now.unionByName(before).groupBy(*key).agg(
         F.sum("quantity").cast(QUANTITY).alias("quantity"),
         F.sum("usage_rows").alias("usage_rows"),
         F.when(known, F.sum("amount").cast(RATED)).alias("amount"),
         F.coalesce(F.max("prices_in_force"), F.lit(1)).alias("prices_in_force"),  # a charge that is gone had one
+        *(F.max(name).alias(name) for name in ("exchange_rate", "rate_date")),
     )  # fmt: skip
     nothing = (F.col("quantity") == 0) & (F.col("usage_rows") == 0) & (F.col("amount") == 0)
     dated = summed.where(~F.coalesce(nothing, F.lit(False))).withColumnsRenamed({"period": "adjusts_period"})

@@ -181,6 +181,7 @@ def lines(charged: DataFrame, credits: DataFrame, accounts: DataFrame, period: P
             {
                 "kind": F.lit(CREDIT), "period": F.lit(period.first_day), "quantity": F.lit(0).cast(QUANTITY),
                 "usage_rows": F.lit(0).cast("bigint"), "prices_in_force": F.lit(1),
+                "exchange_rate": F.lit(None).cast(QUANTITY), "rate_date": F.lit(None).cast("date"),
             }
         )
         .withColumn("charge_id", natural_id("tenant_id", "period", *NATURAL, "credit_id"))

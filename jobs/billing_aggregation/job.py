@@ -8,6 +8,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.billing_aggregation import adjustments, announcement, corrections, crediting, models, sums, transforms
+from jobs.billing_aggregation.conversion import Rates
 from jobs.billing_aggregation.price_changes import PriceLists
 from jobs.billing_aggregation.settings import settings
 from jobs.billing_aggregation.tables import CHARGES
@@ -30,7 +31,7 @@ WHAT_TO_DO = "Land the missing or mended price or account (countinghouse land, t
 def plan(snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Planned]:
     """One unit per tenant with usage in the month, or changes of earlier ones to bill in it; what was invoiced is frozen."""
     planned, tenants = [], chosen(invocation.tenants)
-    lists = PriceLists(snapshot, list(tenants))
+    lists, rates = PriceLists(snapshot, list(tenants)), Rates(settings().conversion, snapshot, list(tenants))
     for tenant in tenants:
         usage = snapshot.fingerprint(Unit(INGESTION.name, tenant, period.key, "usage"))
         changed = corrections.changed_months(snapshot, lists, tenant, period)
@@ -44,6 +45,8 @@ def plan(snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Pla
         inputs = {"raw.usage": usage} if usage else {}
         for feed in ("accounts", "prices"):
             inputs[f"raw.{feed}"] = snapshot.fingerprint(Unit(INGESTION.name, tenant, "all", feed)) or ""
+        if rates.policy is not None:
+            inputs["raw.fx_rates"] = rates.fingerprint(tenant, period)
         inputs |= changed.inputs
         if granted := snapshot.fingerprint(Unit(INGESTION.name, tenant, "all", "credits")):
             inputs |= {"raw.credits": granted, TURN: turn_of(snapshot, tenant, period.key)}
@@ -63,7 +66,10 @@ def plan(snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Pla
 def write(house: House) -> Written:
     """Stage the month's charges, and what earlier months still owe it."""
     rating = _rating(house)
-    charges = transforms.charges_of_sums(_sums(house, rating), rating.prices, rating.accounts, house.run.month, rating.asked)
+    rates = rating.rates.frame(house.spark, house.run.month)
+    charges = transforms.charges_of_sums(
+        _sums(house, rating), rating.prices, rating.accounts, house.run.month, rating.asked, rates, rating.rates.policy
+    )
     credited = crediting.with_credits(house, charges, rating.accounts)
     staged = {CHARGES.name: house.stage(credited, CHARGES.name)}
     return Written(staged | corrections.adjust(house, rating.accounts, rating.of_records))
@@ -84,11 +90,13 @@ class _Rating:
     accounts: DataFrame
     zones: DataFrame
     asked: frozenset[str]
+    rates: Rates
 
     def of_records(self, usage: DataFrame, accounts: DataFrame, period: Period) -> DataFrame:
         """The charges of a month of some accounts' usage."""
         prices = adjustments.prices_of(self.prices, accounts)
-        return transforms.charges(usage, prices, accounts, self.zones, period, self.asked)
+        rates = self.rates.frame(self.prices.sparkSession, period)
+        return transforms.charges(usage, prices, accounts, self.zones, period, self.asked, rates, self.rates.policy)
 
 
 def _rating(house: House) -> _Rating:
@@ -97,7 +105,9 @@ def _rating(house: House) -> _Rating:
     of_tenants = {name: tenant.timezone for name, tenant in chosen(house.run.tenants).items()}
     zones = billing_zones(house.spark, of_tenants, house.read_all_months("raw.accounts"))
     asked = frozenset(row["asked"] for row in models.asked(prices).collect())  # three words at most
-    return _Rating(prices, current_accounts(accounts), zones, asked)
+    return _Rating(
+        prices, current_accounts(accounts), zones, asked, Rates(settings().conversion, house.snapshot, house.run.tenants)
+    )
 
 
 def _sums(house: House, rating: _Rating) -> DataFrame:

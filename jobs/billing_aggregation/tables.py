@@ -18,6 +18,9 @@ OF_CHARGE = (
     optional("region", T.StringType()),
     optional("unit", T.StringType()),
     optional("currency", CURRENCY),
+    optional("price_currency", CURRENCY),  # of a price that was converted, else null
+    optional("exchange_rate", QUANTITY),  # so much of the currency for one of the price's
+    optional("rate_date", T.DateType()),
     optional("quantity", QUANTITY),
     optional("amount", RATED),  # null when no price is in force; the suite refuses it
     optional("usage_rows", COUNT),
@@ -25,7 +28,7 @@ OF_CHARGE = (
     optional("prices_in_force", T.IntegerType()),  # 1 or the charge is refused: 0 missing, 2 overlapping
 )
 
-CHARGES = Table(  # one row per tenant, period and charge_id (kind, account, product, price, region, unit, currency)
+CHARGES = Table(  # one row per tenant, period and charge_id (kind, account, product, price, region, unit, currency, price currency)
     "billing.charges",
     T.StructType([TENANT, PERIOD, optional("charge_id", T.StringType()), *OF_CHARGE, PUBLICATION]),
     kind="derived",

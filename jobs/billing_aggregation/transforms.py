@@ -7,8 +7,9 @@ from decimal import Decimal
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from jobs.billing_aggregation import models, settlement, sums
+from jobs.billing_aggregation import conversion, models, settlement, sums
 from jobs.billing_aggregation.models import EVERYTHING, RECORDS, SETTLEMENT, TIERS
+from jobs.billing_aggregation.settings import Conversion
 from jobs.billing_aggregation.tables import CHARGES
 from jobs.ledger.columns import QUANTITY, RATED
 from jobs.ledger.identity import natural_id
@@ -16,7 +17,17 @@ from jobs.ledger.periods import Period
 from jobs.ledger.price_spans import price_spans
 from jobs.ledger.pricing import PRICE_ON_RECORD
 
-NATURAL = ["kind", "account_id", "product_id", "price_id", "model", "region", "unit", "currency"]  # names a charge
+NATURAL = [
+    "kind",
+    "account_id",
+    "product_id",
+    "price_id",
+    "model",
+    "region",
+    "unit",
+    "currency",
+    "price_currency",
+]  # names a charge
 
 
 def charges(
@@ -26,34 +37,42 @@ def charges(
     zones: DataFrame,
     period: Period,
     asked: frozenset[str] = EVERYTHING,
+    rates: DataFrame | None = None,
+    policy: Conversion | None = None,
 ) -> DataFrame:
     """Charge one month of usage, read record by record. zones: as price_spans.billing_zones() returns them.
 
     usage: standing revisions of one month; the rest, and what comes back, as in charges_of_sums().
     """
     summed = sums.of_usage(usage, price_spans(prices, zones), asked)
-    return charges_of_sums(summed, prices, accounts, period, asked)
+    return charges_of_sums(summed, prices, accounts, period, asked, rates, policy)
 
 
 def charges_of_sums(
-    summed: DataFrame, prices: DataFrame, accounts: DataFrame, period: Period, asked: frozenset[str] = EVERYTHING
+    summed: DataFrame,
+    prices: DataFrame,
+    accounts: DataFrame,
+    period: Period,
+    asked: frozenset[str] = EVERYTHING,
+    rates: DataFrame | None = None,
+    policy: Conversion | None = None,
 ) -> DataFrame:
     """Charge a month's sums of usage by the models that the price list declares, or at the price on the record.
 
     summed: as sums.of_usage() returns them. prices: raw.prices. accounts: one row per account. asked: what the price list asks for,
     as models.asked() tells; what it does not ask for is left out of the plan, so that a month of prices per unit reads and sorts
-    no more than it needs.
+    no more than it needs. rates, policy: what prices in other currencies are converted at, as conversion.RATES, and how.
     Returns CHARGES without publication_id. A month's quantity of one account, price, region and unit is rated as a whole
     (docs/pricing.md); amounts are in currency units, not rounded below 18 decimals; rounding belongs to the document. A charge
     with no price in force, or with several, keeps a null amount for the suite to refuse; so does one of an unknown account (null
     currency). Source: docs/decisions/0001-rounding.md, 0008-pricing-models.md
     """
     listed = F.broadcast(models.terms(prices, period, asked))
-    priced = _with_price(_in_currency(summed, accounts), prices, asked)
+    priced = _with_price(_in_currency(summed, accounts, rates), _in_currencies(prices, rates), asked)
     if RECORDS in asked:
         priced = models.rated_records(priced.join(listed, on=["tenant_id", "price_id"], how="left"))
     if SETTLEMENT in asked:
-        priced = priced.unionByName(settlement.agreed(prices, accounts, period), allowMissingColumns=True)
+        priced = priced.unionByName(settlement.agreed(prices, accounts, period, rates), allowMissingColumns=True)
     rows = _by_price(priced, asked).join(listed, on=["tenant_id", "price_id"], how="left")
     if TIERS in asked:
         rows = rows.withColumn("counted", models.counted(asked))
@@ -61,7 +80,9 @@ def charges_of_sums(
     rated = _rated(settlement.counted_together(rows) if together else rows, asked)
     lines = settlement.settled(rated, NATURAL) if together else _in_lines(rated, asked)
     columns = [field.name for field in CHARGES.schema.fields if field.name != "publication_id"]
-    dated = lines.withColumns({"period": F.lit(period.first_day), "credit_id": F.lit(None).cast("string")})
+    dated = conversion.converted(lines, rates, policy).withColumns(
+        {"period": F.lit(period.first_day), "credit_id": F.lit(None).cast("string")}
+    )
     return dated.withColumn("charge_id", natural_id("tenant_id", "period", *NATURAL, "prices_in_force")).select(*columns)
 
 
@@ -116,27 +137,65 @@ def _in_lines(rows: DataFrame, asked: frozenset[str]) -> DataFrame:
     return rows.select("*", F.explode(lines).alias("line")).drop("quantity", "usage_rows").select("*", "line.*")
 
 
-def _in_currency(summed: DataFrame, accounts: DataFrame) -> DataFrame:
-    """Sums with the currency they are billed in: their own where they carry a price, else that of the account; and who pays."""
+def _in_currency(summed: DataFrame, accounts: DataFrame, rates: DataFrame | None) -> DataFrame:
+    """Sums with the currency they are billed in, and who pays: that of the account, or their own where they carry a price.
+
+    Adds recorded_price_currency too, the currency of a price on the record that can be converted into the account's.
+    """
     billed_in = accounts.select("tenant_id", "account_id", "payer_account_id", F.col("currency").alias("account_currency"))
-    currency = F.when(F.col("on_record"), F.col("recorded_currency")).otherwise(F.col("account_currency"))
-    owned = summed.join(billed_in, on=["tenant_id", "account_id"], how="left").withColumn("currency", currency)
-    return owned.drop("recorded_currency", "account_currency")
+    owned = summed.join(billed_in, on=["tenant_id", "account_id"], how="left")
+    is_converted = F.lit(False)
+    if rates is not None:
+        pairs = rates.select(
+            "tenant_id", F.col("price_currency").alias("recorded_currency"), F.col("currency").alias("account_currency"),
+            F.lit(True).alias("has_rate"),
+        )  # fmt: skip
+        owned = owned.join(F.broadcast(pairs), on=["tenant_id", "recorded_currency", "account_currency"], how="left")
+        is_converted = F.col("on_record") & F.coalesce("has_rate", F.lit(False))
+    keeps = F.col("on_record") & ~is_converted
+    told = {
+        "currency": F.when(keeps, F.col("recorded_currency")).otherwise(F.col("account_currency")),
+        "recorded_price_currency": F.when(is_converted, F.col("recorded_currency")),
+    }
+    return owned.withColumns(told).drop("recorded_currency", "account_currency", "has_rate")
+
+
+def _in_currencies(prices: DataFrame, rates: DataFrame | None) -> DataFrame:
+    """Prices with the currencies they can be billed in: their own, and what a rate converts them into (price_currency is theirs)."""
+    own = prices.withColumn("price_currency", F.lit(None).cast("string"))
+    if rates is None:
+        return own
+    others = prices.withColumnRenamed("currency", "price_currency").join(
+        F.broadcast(rates.select(*conversion.PAIR)), on=["tenant_id", "price_currency"], how="inner"
+    )
+    return own.unionByName(others)
 
 
 def _with_price(summed: DataFrame, prices: DataFrame, asked: frozenset[str]) -> DataFrame:
-    """The price in force of each sum: the account's own before the general one, the region's before the one for all.
+    """The price in force of each sum: one in its currency, else one to convert; the account's own, then the region's, then the others.
 
-    Adds price_id, model, prices_in_force: 0 where none holds on the day, 2 where several do at the best rank.
+    prices: as _in_currencies() returns them. Adds price_id, model, price_currency (of a price to convert) and prices_in_force: 0 where
+    none holds on the day, 2 where several do at the best rank.
     Usage that carries its price needs no row in the price list, and its charge names none.
     """
     listed = prices.select(
-        "tenant_id", "product_id", "price_id", "model", "currency", "valid_from", "valid_to",
+        "tenant_id", "product_id", "price_id", "model", "currency", "price_currency", "valid_from", "valid_to",
         F.col("region").alias("price_region"), F.col("account_id").alias("price_account"),
     )  # fmt: skip
     of_record = ["record"] if RECORDS in asked else []
     keyed = summed.withColumn(
-        "sum_id", F.struct("account_id", "product_id", "region", "unit", "currency", "priced_on", "on_record", *of_record)
+        "sum_id",
+        F.struct(
+            "account_id",
+            "product_id",
+            "region",
+            "unit",
+            "currency",
+            "recorded_price_currency",
+            "priced_on",
+            "on_record",
+            *of_record,
+        ),
     )
     holds = (
         (F.col("p.valid_from") <= F.col("s.priced_on"))
@@ -147,12 +206,15 @@ def _with_price(summed: DataFrame, prices: DataFrame, asked: frozenset[str]) -> 
         & ~F.col("s.on_record")
     )
     same = [F.col(f"s.{name}") == F.col(f"p.{name}") for name in ("tenant_id", "product_id", "currency")]
-    rank = F.when(F.col("p.price_account").isNotNull(), 2).otherwise(0) + F.when(
-        F.col("p.price_region").isNotNull(), 1
-    ).otherwise(0)
+    prefers = (
+        (4, F.col("p.price_currency").isNull()),
+        (2, F.col("p.price_account").isNotNull()),
+        (1, F.col("p.price_region").isNotNull()),
+    )
+    rank = sum((F.when(condition, weight).otherwise(0) for weight, condition in prefers), F.lit(0))
     matched = keyed.alias("s").join(
         F.broadcast(listed.alias("p")), on=[*same, holds], how="left"
-    ).select("s.*", "p.price_id", "p.model", rank.alias("price_rank"))  # fmt: skip
+    ).select("s.*", "p.price_id", "p.model", "p.price_currency", rank.alias("price_rank"))  # fmt: skip
     best = Window.partitionBy("tenant_id", "sum_id")
     ranked = matched.select("*", F.max("price_rank").over(best).alias("best_rank")).where(
         F.col("price_id").isNull() | (F.col("price_rank") == F.col("best_rank"))
@@ -167,6 +229,7 @@ def _with_price(summed: DataFrame, prices: DataFrame, asked: frozenset[str]) -> 
         "tenant_id", "account_id", "product_id", "region", "unit", "currency", "quantity", "record_amount", "usage_rows",
         "events", "payer_account_id", *of_record,
         F.when(F.col("found") == 1, F.col("price_id")).alias("price_id"),
+        F.when(on_record, F.col("recorded_price_currency")).when(F.col("found") == 1, F.col("price_currency")).alias("price_currency"),
         F.when(on_record, PRICE_ON_RECORD).otherwise(F.coalesce("model", F.lit("per_unit"))).alias("model"),
         F.when(on_record, 1).otherwise(F.least("found", F.lit(2))).alias("prices_in_force"),
     )  # fmt: skip

@@ -115,6 +115,13 @@ FEEDS: dict[str, FeedType] = {
             defaults=ALWAYS,
         ),
         FeedType(
+            "fx_rates",
+            tables.FX_RATES,
+            ("source", "base_currency", "quote_currency", "rate", "rate_date"),
+            ("source", "base_currency", "quote_currency", "rate_date"),
+            defaults=UNREVISED,
+        ),
+        FeedType(
             "credits",
             tables.CREDITS,
             ("credit_id", "account_id", "currency", "amount", "valid_from"),

@@ -179,8 +179,8 @@ def _reasons(field: T.StructField, feed: FeedType, mapping: Mapping, fits: bool)
     if required:
         missing = text.isNull() if name != "record_id" else F.col("record_id").isNull() & text.isNull()
         told = F.coalesce(F.when(missing, F.lit(f"{name}: missing")), told)
-    if name == "currency":
-        told = F.coalesce(told, F.when(~F.col(name).rlike(CURRENCY), F.lit("currency: not an ISO 4217 code")))
+    if name.endswith("currency"):
+        told = F.coalesce(told, F.when(~F.col(name).rlike(CURRENCY), F.lit(f"{name}: not an ISO 4217 code")))
     if name == "timezone":
         told = F.coalesce(
             told, F.when(~F.col(name).isin(*sorted(known_timezones())), F.lit("timezone: not an IANA time zone"))
@@ -212,6 +212,12 @@ def _domain_reasons(feed: FeedType, settings: Settings) -> list[Column]:
                 F.when(F.abs(name) >= F.lit(limit).cast(QUANTITY), F.lit(f"{name}: too large"))
                 for name, limit in large.items()
             ),
+        ]
+    if feed.name == "fx_rates":
+        return [
+            F.when(F.col("rate") <= 0, F.lit("rate: not above 0")),
+            F.when(F.col("rate") >= F.lit(10**13).cast(QUANTITY), F.lit("rate: too large")),
+            F.when(F.col("base_currency") == F.col("quote_currency"), F.lit("quote_currency: the same as base_currency")),
         ]
     if feed.name == "credits":
         products = F.from_json("products", "array<string>")

@@ -14,7 +14,7 @@ from jobs.runtime.errors import CallError, ConfigError
 
 Feed = Literal[
     "accounts", "prices", "usage", "vendors", "purchase_orders", "payables", "bank_transactions", "open_items", "disputes",
-    "promises", "exemptions", "credits",
+    "promises", "exemptions", "credits", "fx_rates",
 ]  # fmt: skip
 
 # What a bank statement in a camt format says: columns of feed bank_transactions and of the source alike.

@@ -31,6 +31,7 @@ GRAIN: dict[str, tuple[str, ...]] = {  # the key of each table, as its declarati
     "raw.promises": SOURCE,
     "raw.exemptions": SOURCE,
     "raw.credits": SOURCE,
+    "raw.fx_rates": SOURCE,
     "billing.waiting": SOURCE,
     "billing.usage_rollup": (
         "tenant_id",

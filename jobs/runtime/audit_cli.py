@@ -247,7 +247,9 @@ def _line(lines: Tree, line: dict[str, Any], currency: str, most_rows: int, text
     how = f"price {charge['price_id']}" if charge["price_id"] else "the price on each record"
     of_usage = f"{text(charge['quantity'])} from {charge['usage_rows']} rows"
     what = of_usage if charge["kind"] == "usage" else charge["kind"]  # a fee, a discount: no usage makes it
-    part = branch.add(f"charge {text(charge['charge_id'])} by {how}: {what} = {text(charge['amount'])}")
+    rate = charge["exchange_rate"]
+    at = "" if rate is None else f" {currency}, from {charge['price_currency']} at {text(rate)} of {charge['rate_date']}"
+    part = branch.add(f"charge {text(charge['charge_id'])} by {how}: {what} = {text(charge['amount'])}{at}")
     for price in charge["price"]:
         until = f" until {price['valid_to']}" if price["valid_to"] else ""
         revision = f" revision {price['revision']}" if price["revision"] else ""

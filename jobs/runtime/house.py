@@ -142,6 +142,15 @@ def rows_told(
     return [row for row in rows if row["publication_id"] not in seen.hidden]
 
 
+def standing_told(
+    table: Table, snapshot: Snapshot, columns: Sequence[str], tenants: Collection[str]
+) -> list[dict[str, Any]]:
+    """The same of a raw table, without what replays have replaced. columns: landing_id among them."""
+    files = rows_told(catalog()["raw.landed_files"], snapshot, ("replaces_landing_id",), tenants)
+    replaced = {row["replaces_landing_id"] for row in files}
+    return [row for row in rows_told(table, snapshot, columns, tenants) if row["landing_id"] not in replaced]
+
+
 def _of_units(units: Iterable[tuple[str, str]]) -> Column:
     condition = F.lit(False)
     for tenant, period in units:

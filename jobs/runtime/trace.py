@@ -39,7 +39,8 @@ WITH replaced AS (
     SELECT replaces_landing_id AS landing_id FROM raw.landed_files
     WHERE replaces_landing_id IS NOT NULL AND publication_id IN (SELECT publication_id FROM seen WHERE lane IN ('files', 'usage'))
 ), month AS (
-    SELECT * FROM raw.usage
+    SELECT *, unit_price IS NOT NULL AND currency IN (SELECT price_currency FROM charged WHERE model = 'price_on_record') AS is_converted
+    FROM raw.usage
     WHERE period = $period AND publication_id IN (SELECT publication_id FROM seen WHERE lane = 'usage')
 ), higher AS (
     SELECT record_id, revision FROM month
@@ -47,25 +48,29 @@ WITH replaced AS (
       AND record_id IN (SELECT record_id FROM month WHERE account_id = $account)
 ), standing AS (
     SELECT u.*, u.unit_price IS NOT NULL AS on_record,
-           CASE WHEN u.unit_price IS NOT NULL THEN u.currency ELSE $account_currency END AS billed_currency,
+           CASE WHEN u.unit_price IS NOT NULL AND NOT u.is_converted THEN u.currency ELSE $account_currency END AS billed_currency,
            timezone(coalesce(u.billing_zone, $timezone), u.usage_start)::date AS day
     FROM month u
     WHERE u.account_id = $account AND u.withdrawn IS NOT TRUE
       AND u.landing_id NOT IN (SELECT landing_id FROM replaced)
       AND NOT EXISTS (SELECT 1 FROM higher h WHERE h.record_id = u.record_id AND h.revision > coalesce(u.revision, 0))
 ), listed AS (
-    SELECT p.*, if(p.account_id IS NULL, 0, 2) + if(p.region IS NULL, 0, 1) AS rank FROM held p WHERE p.model <> 'price_on_record'
+    SELECT p.*, p.currency AS billed_in, 4 + if(p.account_id IS NULL, 0, 2) + if(p.region IS NULL, 0, 1) AS rank
+    FROM held p WHERE p.model <> 'price_on_record'
+    UNION ALL
+    SELECT p.*, $account_currency AS billed_in, if(p.account_id IS NULL, 0, 2) + if(p.region IS NULL, 0, 1) AS rank
+    FROM held p WHERE p.model <> 'price_on_record' AND p.currency IN (SELECT price_currency FROM charged)
 ), choice AS (
     SELECT u.landing_id, u.row_number, u.usage_start, max_by(p.price_id, p.rank) AS price_id
     FROM standing u JOIN listed p
-      ON p.product_id = u.product_id AND p.currency = u.billed_currency
+      ON p.product_id = u.product_id AND p.billed_in = u.billed_currency
      AND p.valid_from <= u.day AND (p.valid_to IS NULL OR u.day < p.valid_to)
      AND (p.region IS NULL OR p.region = u.region) AND (p.account_id IS NULL OR p.account_id = u.account_id)
     WHERE NOT u.on_record
     GROUP BY ALL
 )
 SELECT u.record_id, u.revision, u.usage_start, u.product_id, u.region, u.unit, u.quantity, u.unit_price, u.billed_currency,
-       u.on_record, u.day, u.landing_id, u.row_number, u.publication_id, c.price_id
+       CASE WHEN u.is_converted THEN u.currency END AS recorded_currency, u.on_record, u.day, u.landing_id, u.row_number, u.publication_id, c.price_id
 FROM standing u LEFT JOIN choice c USING (landing_id, row_number, usage_start)
 """
 
@@ -76,6 +81,7 @@ FROM charged c JOIN priced u
   ON u.product_id = c.product_id AND u.region IS NOT DISTINCT FROM c.region AND u.unit IS NOT DISTINCT FROM c.unit
  AND u.billed_currency = c.currency AND c.kind = 'usage' AND u.on_record = (c.model = 'price_on_record')
  AND (u.on_record OR u.price_id IS NOT DISTINCT FROM c.price_id)
+ AND (NOT u.on_record OR u.recorded_currency IS NOT DISTINCT FROM c.price_currency)
 ORDER BY u.usage_start, u.record_id
 """
 
