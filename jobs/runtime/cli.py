@@ -84,8 +84,9 @@ def rehearse(
     seed: Annotated[int, typer.Option(help="Another seed is another world.")] = 7,
     months: Annotated[int, typer.Option(help="How many months.")] = 3,
 ) -> None:
-    """Make a simulated world and bill it through Airflow, month after month; ends with the figures beside the truth."""
+    """Make a simulated world and bill it through Airflow, month after month; ends with the figures beside the truth, and fails where they differ."""
     from jobs.runtime import airflow_home, report
+    from jobs.runtime.report_facts import facts
     from jobs.runtime.session import shared, warm
     from jobs.simulation.rehearsal import rehearse as play
     from jobs.simulation.world import World
@@ -95,11 +96,15 @@ def rehearse(
         if not before:
             warm(spark)
         well = play(World(scale=scale, seed=seed, months=months), config.home(), say, airflow_home.run_dag)
-    report.write()
-    tell(report.summary())
+    told = facts()
+    report.write(told)
+    tell(report.summary(told))
     if before and before == _versions():
         tell("Nothing has changed: every table stands at the version it had before this run.")
-    if not well:
+    wrong = report.wrong(told)
+    if wrong:
+        tell(f"This is not as it should be: {'; '.join(wrong)}. The report names where.")
+    if wrong or not well:
         raise typer.Exit(EXIT_REFUSED)
 
 

@@ -27,9 +27,9 @@ DATA_DOCS = "gates/uncommitted/data_docs/local_site/index.html"  # below reports
 COUNTRIES, MONTHS, REASONS = 12, 12, 12  # what a chart shows at most
 
 
-def write() -> Path:
-    """Write the page to <home>/reports/index.html; returns where."""
-    told = facts()
+def write(told: Facts | None = None) -> Path:
+    """Write the page to <home>/reports/index.html; returns where. told: the facts, where they are read already."""
+    told = told or facts()
     template = resources.files("jobs.runtime").joinpath("report.html.j2").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(number=_number, money=shown.money, plain=shown.plain)
@@ -46,9 +46,9 @@ def write() -> Path:
     return path
 
 
-def summary() -> str:
+def summary(told: Facts | None = None) -> str:
     """The same facts as one screen of text."""
-    told = facts()
+    told = told or facts()
     documents = ", ".join(f"{count:,} {kind.replace('_', ' ')}s" for kind, count in told.documents.items()) or "none"
     passed, failed, warned = (sum(row[how] for row in told.gates) for how in ("passed", "failed", "warned"))
     lines = [
@@ -206,6 +206,11 @@ def _verdict(told: Facts) -> list[tuple[str, str, str]]:
         same = money.agreed == money.expected == money.nominated
         found.append(("good" if same else "bad", "Suspension", f"candidates {money.agreed:,} of {money.expected:,}"))
     return found
+
+
+def wrong(told: Facts) -> list[str]:
+    """What the page marks as wrong: a gate that failed, a balance that does not add up, a figure that is not the truth's."""
+    return [f"{what}: {how}" for mark, what, how in _verdict(told) if mark == "bad"]
 
 
 def _open_by_currency(money: Figures) -> list[Row]:

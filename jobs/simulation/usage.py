@@ -182,14 +182,18 @@ class _Drafts:
         """The rows under their canonical names, all values as they would be if no row were wrong, and their kind."""
         prefix = self.month.name.replace("-", "")
         numbers = pc.utf8_lpad(pa.array(draft.record).cast(pa.string()), 8, "0")
+        days = [local_seconds(seconds, self.tenant.timezone) // DAY for seconds in (draft.start, draft.start + HOUR - 1)]
         start = pa.array(draft.start)
+        end = np.where(
+            days[0] == days[1], draft.start + HOUR, draft.start
+        )  # in a day: the truth bills a record by its start
         return pa.table(
             {
                 "record_id": pc.binary_join_element_wise(prefix, numbers, "-"),
                 "account_id": pa.array(self.accounts.ids).take(pa.array(draft.account)),
                 "product_id": pa.array([product.product_id for product in self.products]).take(pa.array(draft.product)),
                 "usage_start": start.cast(pa.timestamp("s")),
-                "usage_end": pc.add(start, HOUR).cast(pa.timestamp("s")),
+                "usage_end": pa.array(end).cast(pa.timestamp("s")),
                 "quantity": decimals(draft.quantity),
                 "unit": pa.array([product.unit for product in self.products]).take(pa.array(draft.product)),
                 "region": _named(self.regions, draft.region),

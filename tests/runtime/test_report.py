@@ -82,6 +82,7 @@ def test_the_truth_is_met(house):
     assert compared.equal
     assert "charges 2 of 2, net amount equal to the last digit" in report.summary()
     assert "1 of 1 tenant months equal" in report.write().read_text()
+    assert report.wrong(report_facts.facts()) == []
 
 
 @pytest.mark.parametrize(
@@ -93,6 +94,7 @@ def test_the_truth_is_missed(house, charges, amount):
     assert not compared.equal
     assert "not equal: alpha 2026-01" in report.summary()
     assert "0 of 1 tenant months equal" in report.write().read_text()
+    assert report.wrong(report_facts.facts()) == ["Against the truth: 0 of 1 tenant months equal"]
 
 
 def test_the_summary_fits_a_screen(house):
