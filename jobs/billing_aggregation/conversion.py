@@ -39,6 +39,14 @@ class Rate:
     day: date
 
 
+@dataclass(frozen=True)
+class Exchange:
+    """What a month's prices in other currencies are converted at (RATES), and how."""
+
+    rates: DataFrame
+    policy: Conversion
+
+
 class Rates:
     """The exchange rates of some tenants by a policy; none without one."""
 
@@ -61,14 +69,14 @@ class Rates:
         told = sorted((*pair, f"{one.rate:f}", str(one.day)) for pair, one in self.of(tenant, month).items())
         return digest(*("|".join(row) for row in told), repr(self.policy))[:32]
 
-    def frame(self, spark: SparkSession, month: Period) -> DataFrame | None:
-        """The rates of a month as RATES; None where nothing is converted."""
+    def exchange(self, spark: SparkSession, month: Period) -> Exchange | None:
+        """What a month is converted at, for all tenants; None where nothing is."""
         rows = [
             (tenant, *pair, one.rate, one.day)
             for tenant in self._tenants
             for pair, one in sorted(self.of(tenant, month).items())
         ]
-        return spark.createDataFrame(rows, RATES) if rows else None
+        return Exchange(spark.createDataFrame(rows, RATES), self.policy) if rows and self.policy else None
 
     @cached_property
     def _quoted(self) -> dict[str, dict[date, dict[Pair, Decimal]]]:
@@ -104,16 +112,18 @@ def _every_pair(quoted: Mapping[Pair, Rate]) -> dict[Pair, Rate]:
     return every
 
 
-def converted(lines: DataFrame, rates: DataFrame | None, policy: Conversion | None) -> DataFrame:
+def converted(lines: DataFrame, exchange: Exchange | None) -> DataFrame:
     """Charges in the currency of their account. lines: with price_currency (null where it is the same) and amount in that currency.
 
     Adds exchange_rate and rate_date, null where nothing is converted; the amount is rounded as the policy says.
     """
-    if rates is None or policy is None:
+    if exchange is None:
         none = {"exchange_rate": F.lit(None).cast(QUANTITY), "rate_date": F.lit(None).cast("date")}
         return lines.withColumns(none)
-    known = lines.join(F.broadcast(rates), on=PAIR, how="left")
+    known = lines.join(F.broadcast(exchange.rates), on=PAIR, how="left")
     product = exact_product(F.col("amount").cast(QUANTITY), F.col("exchange_rate"))
-    do = F.round if policy.rounding == "half_up" else F.bround
-    amount = F.when(F.col("price_currency").isNull(), F.col("amount")).otherwise(do(product, policy.decimals).cast(RATED))
+    do = F.round if exchange.policy.rounding == "half_up" else F.bround
+    amount = F.when(F.col("price_currency").isNull(), F.col("amount")).otherwise(
+        do(product, exchange.policy.decimals).cast(RATED)
+    )
     return known.withColumn("amount", amount)

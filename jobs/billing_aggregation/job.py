@@ -66,10 +66,9 @@ def plan(snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Pla
 def write(house: House) -> Written:
     """Stage the month's charges, and what earlier months still owe it."""
     rating = _rating(house)
-    rates = rating.rates.frame(house.spark, house.run.month)
-    charges = transforms.charges_of_sums(
-        _sums(house, rating), rating.prices, rating.accounts, house.run.month, rating.asked, rates, rating.rates.policy
-    )
+    month, exchange = house.run.month, rating.rates.exchange(house.spark, house.run.month)
+    told = (rating.prices, rating.accounts, month, rating.asked, exchange)
+    charges = transforms.charges_of_sums(_sums(house, rating), *told)
     credited = crediting.with_credits(house, charges, rating.accounts)
     staged = {CHARGES.name: house.stage(credited, CHARGES.name)}
     return Written(staged | corrections.adjust(house, rating.accounts, rating.of_records))
@@ -95,19 +94,17 @@ class _Rating:
     def of_records(self, usage: DataFrame, accounts: DataFrame, period: Period) -> DataFrame:
         """The charges of a month of some accounts' usage."""
         prices = adjustments.prices_of(self.prices, accounts)
-        rates = self.rates.frame(self.prices.sparkSession, period)
-        return transforms.charges(usage, prices, accounts, self.zones, period, self.asked, rates, self.rates.policy)
+        exchange = self.rates.exchange(self.prices.sparkSession, period)
+        return transforms.charges(usage, prices, accounts, self.zones, period, self.asked, exchange)
 
 
 def _rating(house: House) -> _Rating:
     prices = latest_prices(house.standing("raw.prices"))
-    accounts = house.standing("raw.accounts")
+    accounts, rates = house.standing("raw.accounts"), Rates(settings().conversion, house.snapshot, house.run.tenants)
     of_tenants = {name: tenant.timezone for name, tenant in chosen(house.run.tenants).items()}
     zones = billing_zones(house.spark, of_tenants, house.read_all_months("raw.accounts"))
     asked = frozenset(row["asked"] for row in models.asked(prices).collect())  # three words at most
-    return _Rating(
-        prices, current_accounts(accounts), zones, asked, Rates(settings().conversion, house.snapshot, house.run.tenants)
-    )
+    return _Rating(prices, current_accounts(accounts), zones, asked, rates)
 
 
 def _sums(house: House, rating: _Rating) -> DataFrame:

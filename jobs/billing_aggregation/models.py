@@ -38,12 +38,7 @@ PER_UNIT = ("per_unit", "unit")
 PER_TRANSACTION = ("percentage", "percentage_events")
 OF_THE_TIER_REACHED = ("volume", "stairstep", "blocks_top_tier", "kb_top_tier")  # the others bill each tier's own part
 DECIDED_BY_RECORD = (*PER_TRANSACTION, MATRIX, PRICE_ON_RECORD)  # a month's amount is the sum of what its records cost
-OF_A_RECORD = (
-    "record_id",
-    "usage_start",
-    "usage_end",
-    "tags",
-)  # what models see of a record or its part, beside its quantity
+OF_A_RECORD = ("record_id", "usage_start", "usage_end", "tags")  # what models see of a record or part, beside its quantity
 
 # what a price list may ask for beyond so much per unit: tiers and what else a quantity may cost, a look at single records, or
 # at several charges together

@@ -8,7 +8,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from jobs.billing_aggregation.allocation import allocated
-from jobs.billing_aggregation.conversion import PAIR
+from jobs.billing_aggregation.conversion import PAIR, Exchange
 from jobs.billing_aggregation.models import DECIDED_BY_RECORD, FLAT
 from jobs.billing_aggregation.proration import fee_period
 from jobs.ledger.columns import QUANTITY, RATED
@@ -23,10 +23,10 @@ OF_A_QUANTITY = [*OF_A_PRICE, "region", "unit"]
 NEVER = date(9999, 12, 31)
 
 
-def agreed(prices: DataFrame, accounts: DataFrame, period: Period, rates: DataFrame | None = None) -> DataFrame:
+def agreed(prices: DataFrame, accounts: DataFrame, period: Period, exchange: Exchange | None = None) -> DataFrame:
     """What an account owes by a price of its own although it may use nothing: recurring fees and minimum commitments.
 
-    prices: raw.prices. accounts: one row per account. rates: conversion.RATES, None where nothing is converted.
+    prices: raw.prices. accounts: one row per account. exchange: None where no currency is converted.
     Returns rows as a sum of usage has them once it is priced, of no quantity and no records: tenant_id, account_id, product_id,
     region, unit, currency, price_currency, payer_account_id, price_id, model, prices_in_force (2 where an earlier one still holds), quantity,
     usage_rows and record_amount. A fee is due in the month its period ends in; a commitment in every month the price holds in, whole.
@@ -55,8 +55,8 @@ def agreed(prices: DataFrame, accounts: DataFrame, period: Period, rates: DataFr
     owned = listed.join(owners, on=["tenant_id", "account_id"], how="left")
     same = F.col("currency").isNull() | (F.col("currency") == F.col("price_currency"))
     for_us = same
-    if rates is not None:
-        owned = owned.join(F.broadcast(rates.select(*PAIR, F.lit(True).alias("has_rate"))), on=PAIR, how="left")
+    if exchange is not None:
+        owned = owned.join(F.broadcast(exchange.rates.select(*PAIR, F.lit(True).alias("has_rate"))), on=PAIR, how="left")
         for_us = same | F.coalesce("has_rate", F.lit(False))
     nothing = F.when(F.col("model").isin(*DECIDED_BY_RECORD), F.lit(0)).cast(RATED)
     of_nothing = {

@@ -8,8 +8,8 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from jobs.billing_aggregation import conversion, models, settlement, sums
+from jobs.billing_aggregation.conversion import Exchange
 from jobs.billing_aggregation.models import EVERYTHING, RECORDS, SETTLEMENT, TIERS
-from jobs.billing_aggregation.settings import Conversion
 from jobs.billing_aggregation.tables import CHARGES
 from jobs.ledger.columns import QUANTITY, RATED
 from jobs.ledger.identity import natural_id
@@ -17,17 +17,8 @@ from jobs.ledger.periods import Period
 from jobs.ledger.price_spans import price_spans
 from jobs.ledger.pricing import PRICE_ON_RECORD
 
-NATURAL = [
-    "kind",
-    "account_id",
-    "product_id",
-    "price_id",
-    "model",
-    "region",
-    "unit",
-    "currency",
-    "price_currency",
-]  # names a charge
+# names a charge
+NATURAL = ["kind", "account_id", "product_id", "price_id", "model", "region", "unit", "currency", "price_currency"]
 
 
 def charges(
@@ -37,15 +28,14 @@ def charges(
     zones: DataFrame,
     period: Period,
     asked: frozenset[str] = EVERYTHING,
-    rates: DataFrame | None = None,
-    policy: Conversion | None = None,
+    exchange: Exchange | None = None,
 ) -> DataFrame:
     """Charge one month of usage, read record by record. zones: as price_spans.billing_zones() returns them.
 
     usage: standing revisions of one month; the rest, and what comes back, as in charges_of_sums().
     """
     summed = sums.of_usage(usage, price_spans(prices, zones), asked)
-    return charges_of_sums(summed, prices, accounts, period, asked, rates, policy)
+    return charges_of_sums(summed, prices, accounts, period, asked, exchange)
 
 
 def charges_of_sums(
@@ -54,25 +44,24 @@ def charges_of_sums(
     accounts: DataFrame,
     period: Period,
     asked: frozenset[str] = EVERYTHING,
-    rates: DataFrame | None = None,
-    policy: Conversion | None = None,
+    exchange: Exchange | None = None,
 ) -> DataFrame:
     """Charge a month's sums of usage by the models that the price list declares, or at the price on the record.
 
     summed: as sums.of_usage() returns them. prices: raw.prices. accounts: one row per account. asked: what the price list asks for,
     as models.asked() tells; what it does not ask for is left out of the plan, so that a month of prices per unit reads and sorts
-    no more than it needs. rates, policy: what prices in other currencies are converted at, as conversion.RATES, and how.
+    no more than it needs. exchange: None where no currency is converted.
     Returns CHARGES without publication_id. A month's quantity of one account, price, region and unit is rated as a whole
     (docs/pricing.md); amounts are in currency units, not rounded below 18 decimals; rounding belongs to the document. A charge
     with no price in force, or with several, keeps a null amount for the suite to refuse; so does one of an unknown account (null
     currency). Source: docs/decisions/0001-rounding.md, 0008-pricing-models.md
     """
     listed = F.broadcast(models.terms(prices, period, asked))
-    priced = _with_price(_in_currency(summed, accounts, rates), _in_currencies(prices, rates), asked)
+    priced = _with_price(_in_currency(summed, accounts, exchange), _in_currencies(prices, exchange), asked)
     if RECORDS in asked:
         priced = models.rated_records(priced.join(listed, on=["tenant_id", "price_id"], how="left"))
     if SETTLEMENT in asked:
-        priced = priced.unionByName(settlement.agreed(prices, accounts, period, rates), allowMissingColumns=True)
+        priced = priced.unionByName(settlement.agreed(prices, accounts, period, exchange), allowMissingColumns=True)
     rows = _by_price(priced, asked).join(listed, on=["tenant_id", "price_id"], how="left")
     if TIERS in asked:
         rows = rows.withColumn("counted", models.counted(asked))
@@ -80,7 +69,7 @@ def charges_of_sums(
     rated = _rated(settlement.counted_together(rows) if together else rows, asked)
     lines = settlement.settled(rated, NATURAL) if together else _in_lines(rated, asked)
     columns = [field.name for field in CHARGES.schema.fields if field.name != "publication_id"]
-    dated = conversion.converted(lines, rates, policy).withColumns(
+    dated = conversion.converted(lines, exchange).withColumns(
         {"period": F.lit(period.first_day), "credit_id": F.lit(None).cast("string")}
     )
     return dated.withColumn("charge_id", natural_id("tenant_id", "period", *NATURAL, "prices_in_force")).select(*columns)
@@ -137,7 +126,7 @@ def _in_lines(rows: DataFrame, asked: frozenset[str]) -> DataFrame:
     return rows.select("*", F.explode(lines).alias("line")).drop("quantity", "usage_rows").select("*", "line.*")
 
 
-def _in_currency(summed: DataFrame, accounts: DataFrame, rates: DataFrame | None) -> DataFrame:
+def _in_currency(summed: DataFrame, accounts: DataFrame, exchange: Exchange | None) -> DataFrame:
     """Sums with the currency they are billed in, and who pays: that of the account, or their own where they carry a price.
 
     Adds recorded_price_currency too, the currency of a price on the record that can be converted into the account's.
@@ -145,8 +134,8 @@ def _in_currency(summed: DataFrame, accounts: DataFrame, rates: DataFrame | None
     billed_in = accounts.select("tenant_id", "account_id", "payer_account_id", F.col("currency").alias("account_currency"))
     owned = summed.join(billed_in, on=["tenant_id", "account_id"], how="left")
     is_converted = F.lit(False)
-    if rates is not None:
-        pairs = rates.select(
+    if exchange is not None:
+        pairs = exchange.rates.select(
             "tenant_id", F.col("price_currency").alias("recorded_currency"), F.col("currency").alias("account_currency"),
             F.lit(True).alias("has_rate"),
         )  # fmt: skip
@@ -160,13 +149,13 @@ def _in_currency(summed: DataFrame, accounts: DataFrame, rates: DataFrame | None
     return owned.withColumns(told).drop("recorded_currency", "account_currency", "has_rate")
 
 
-def _in_currencies(prices: DataFrame, rates: DataFrame | None) -> DataFrame:
+def _in_currencies(prices: DataFrame, exchange: Exchange | None) -> DataFrame:
     """Prices with the currencies they can be billed in: their own, and what a rate converts them into (price_currency is theirs)."""
     own = prices.withColumn("price_currency", F.lit(None).cast("string"))
-    if rates is None:
+    if exchange is None:
         return own
     others = prices.withColumnRenamed("currency", "price_currency").join(
-        F.broadcast(rates.select(*conversion.PAIR)), on=["tenant_id", "price_currency"], how="inner"
+        F.broadcast(exchange.rates.select(*conversion.PAIR)), on=["tenant_id", "price_currency"], how="inner"
     )
     return own.unionByName(others)
 
@@ -183,20 +172,8 @@ def _with_price(summed: DataFrame, prices: DataFrame, asked: frozenset[str]) -> 
         F.col("region").alias("price_region"), F.col("account_id").alias("price_account"),
     )  # fmt: skip
     of_record = ["record"] if RECORDS in asked else []
-    keyed = summed.withColumn(
-        "sum_id",
-        F.struct(
-            "account_id",
-            "product_id",
-            "region",
-            "unit",
-            "currency",
-            "recorded_price_currency",
-            "priced_on",
-            "on_record",
-            *of_record,
-        ),
-    )
+    of_sum = ["account_id", "product_id", "region", "unit", "currency", "recorded_price_currency", "priced_on", "on_record"]
+    keyed = summed.withColumn("sum_id", F.struct(*of_sum, *of_record))
     holds = (
         (F.col("p.valid_from") <= F.col("s.priced_on"))
         & (F.col("p.valid_to").isNull() | (F.col("s.priced_on") < F.col("p.valid_to")))

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from jobs.billing_aggregation import conversion, transforms
-from jobs.billing_aggregation.conversion import Rate, Rates
+from jobs.billing_aggregation.conversion import Exchange, Rate, Rates
 from jobs.billing_aggregation.settings import Conversion
 from jobs.ledger.periods import Period
 from jobs.ledger.price_spans import ZONES
@@ -124,7 +124,7 @@ def charged(spark):
     facts = usage(spark, *told["used"]), prices(spark, *told["listed"]), accounts(spark, *told["owners"])
     zones, rates = frame(spark, ZONES, told["zones"]), frame(spark, conversion.RATES, told["rates"])
     found = {case: [] for case in CHARGED}
-    lines = transforms.charges(*facts, zones, JULY, rates=rates, policy=POLICY)
+    lines = transforms.charges(*facts, zones, JULY, exchange=Exchange(rates, POLICY))
     for case, *line in collected(lines, "tenant_id", *SHOWN):
         found[case].append(tuple(line))
     return found
@@ -133,9 +133,3 @@ def charged(spark):
 @pytest.mark.parametrize("case", CHARGED)
 def test_a_charge_is_made_in_the_prices_currency_and_billed_in_the_accounts(charged, case):
     assert charged[case] == sorted(CHARGED[case][2], key=repr)
-
-
-def test_without_rates_a_price_counts_for_its_own_currency_only(spark):
-    zones = frame(spark, ZONES, [{"tenant_id": ALPHA, "timezone": "UTC"}])
-    told = transforms.charges(usage(spark, used("7")), prices(spark, dollars()), accounts(spark, customer()), zones, JULY)
-    assert collected(told, "currency", "amount", "prices_in_force") == [("EUR", None, 0)]

@@ -29,6 +29,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 RATED = "rated"  # the tenant that has all vectors
+FEES_OF = "fees"  # the tenant that has the proration vectors
 BILLED = "billed"  # the tenant whose charges are what was billed before, where a vector speaks of that
 ACCOUNT, RECORD = "account,name,country,currency\n", "id,account,product,at,units\n"
 ALREADY = ("already_qty", "already_billed")  # of a vector, not of a price
@@ -88,8 +89,16 @@ def now(vector):
 
 
 @pytest.fixture(scope="module")
-def rated(spark, shared_home):
-    """All rating vectors in one run of the stage; the amounts of each, by product. A re-rated one is what is left to bill."""
+def landed(shared_home):
+    """All vectors, in one run of ingestion."""
+    lands_rating(shared_home)
+    lands_fees(shared_home)
+    run_stage(asked("ingestion", RATED, BILLED, FEES_OF))
+    return shared_home
+
+
+def lands_rating(home):
+    """The rating vectors: each a product with its price, and the usage of one account."""
     for tenant, used in ((RATED, now), (BILLED, before)):
         rows = {name: used(vector) for name, vector in RATING_ROWS.items()}
         prices = [
@@ -99,9 +108,13 @@ def rated(spark, shared_home):
             for name, vector in RATING_ROWS.items()
         ]
         usage = [(name, "2026-07-10 12:00:00", quantity) for name, quantities in rows.items() for quantity in quantities]
-        lands(shared_home, tenant, prices, usage)
+        lands(home, tenant, prices, usage)
+
+
+@pytest.fixture(scope="module")
+def rated(spark, landed):
+    """All rating vectors in one run of the stage; the amounts of each, by product. A re-rated one is what is left to bill."""
     tenants = (RATED, BILLED) if any(map(before, RATING_ROWS.values())) else (RATED,)
-    run_stage(asked("ingestion", RATED, BILLED))
     run_stage(asked("billing_aggregation", *tenants))
     published = visible_rows(spark, CHARGES, visible(CHARGES, Snapshot.now()))
     charges = published.where(f"tenant_id = '{RATED}'")
@@ -176,21 +189,24 @@ def fees():
 
 
 FEES = {name: rest for name, *rest in fees()}
+FEE_MONTHS = sorted({month for _, _, month, _ in FEES.values()})
+
+
+def lands_fees(home):
+    """The proration vectors: each a fee of an account that uses nothing, in months in which another uses something."""
+    prices = [price("other", "per_unit", {"unit_price": "1"})]
+    prices += [price(name, "flat", told, since=since, account=name) for name, (told, since, _, _) in FEES.items()]
+    lands(home, FEES_OF, prices, [("other", f"{month}-10 12:00:00", "1") for month in FEE_MONTHS])
+    more = "".join(f"{name},Somebody,GB,GBP\n" for name in FEES)
+    dropped(home, FEES_OF, "accounts", "more.csv", f"{ACCOUNT}{more}")
 
 
 @pytest.fixture(scope="module")
-def billed_fees(spark, shared_home):
-    """All proration vectors as fees of accounts that use nothing, each in the month that bills it."""
-    months = sorted({month for _, _, month, _ in FEES.values()})
-    prices = [price("other", "per_unit", {"unit_price": "1"})]
-    prices += [price(name, "flat", told, since=since, account=name) for name, (told, since, _, _) in FEES.items()]
-    lands(shared_home, "fees", prices, [("other", f"{month}-10 12:00:00", "1") for month in months])
-    more = "".join(f"{name},Somebody,GB,GBP\n" for name in FEES)
-    dropped(shared_home, "fees", "accounts", "more.csv", f"{ACCOUNT}{more}")
-    run_stage(asked("ingestion", "fees", key="fees", period=months[0]))
-    for month in months:
-        run_stage(asked("billing_aggregation", "fees", key="fees", period=month))
-    rows = visible_arrow("billing.charges", tenant="fees").to_pylist()
+def billed_fees(landed):
+    """All proration vectors, each billed in its month."""
+    for month in FEE_MONTHS:
+        run_stage(asked("billing_aggregation", FEES_OF, key="fees", period=month))
+    rows = visible_arrow("billing.charges", tenant=FEES_OF).to_pylist()
     return {(row["product_id"], f"{row['period']:%Y-%m}"): row for row in rows}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -115,33 +114,3 @@ def test_a_price_that_is_missing_or_overlaps_holds_its_tenant(spark, tenant_home
         "product storage in GBP", f"Nothing of {ALPHA}, {BETA}",
     ):  # fmt: skip
         assert said in told, told
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path):
-    """A disk of 32 megabytes; needs the right to mount one."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(disk)], capture_output=True, check=False
-    ).returncode:
-        pytest.skip("this user may not mount a small disk to fill")
-    yield disk
-    subprocess.run(["umount", "-l", str(disk)], capture_output=True, check=False)
-
-
-def test_a_full_disk_is_said_in_a_sentence_and_the_run_goes_on_once_there_is_room(spark, tenant_home, small_disk):
-    home = small_disk / "home"
-    (home / "spark").mkdir(parents=True)
-    (home / "spark" / "server.json").write_text((tenant_home / "spark" / "server.json").read_text())
-    conf_file(home, f"tenants/{ALPHA}.yaml", tenant_conf(ALPHA))
-    for feed, content in (("accounts", ACCOUNTS), ("prices", PRICES), ("usage", USAGE)):
-        dropped(home, ALPHA, feed, f"{feed}.csv", content)
-    ballast = home / "ballast"
-    room = shutil.disk_usage(home).free
-    ballast.write_bytes(b"0" * (room - 8192))
-    ended, told = console(home, "run", "ingestion", "--period", "2026-07")
-    assert (ended, "the disk is full" in told, "Traceback" in told) == (3, True, False), told
-    ballast.unlink()
-    ended, told = console(home, "run", "ingestion", "--period", "2026-07")
-    assert ended == 0, told

@@ -125,7 +125,10 @@ def test_an_unknown_environment_is_told_the_nearest(home, monkeypatch):
 
 
 def test_a_homes_own_stage_file_stands_for_the_projects(write_conf):
-    write_conf("ingestion.yaml", "earliest_usage: 2020-01-01\nlatest_usage: 2030-12-31\nquarantined_share_max: '0.5'\n")
+    write_conf(
+        "ingestion.yaml",
+        "earliest_usage: 2020-01-01\nlatest_usage: 2030-12-31\nlongest_usage_days: 31\nquarantined_share_max: '0.5'\n",
+    )
     assert ingestion_settings().latest_usage.year == 2030
 
 
