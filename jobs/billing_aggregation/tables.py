@@ -8,9 +8,8 @@ from jobs.ledger.columns import COUNT, CURRENCY, PERIOD, PUBLICATION, QUANTITY, 
 from jobs.runtime.tables import Table
 
 OF_CHARGE = (
-    optional(
-        "kind", T.StringType()
-    ),  # usage | flat | fee | discount | maximum | minimum | credit; only usage has a quantity
+    # usage | flat | fee | discount | maximum | minimum | credit; only usage has a quantity
+    optional("kind", T.StringType()),
     optional("account_id", T.StringType()),
     optional("product_id", T.StringType()),
     optional("price_id", T.StringType()),  # null when the price stands on the record
@@ -35,22 +34,21 @@ CHARGES = Table(  # one row per tenant, period and charge_id (kind, account, pro
     order=("account_id", "product_id"),
 )
 
-ADJUSTMENTS = (
-    Table(  # one row per tenant, period, adjusts_period and charge_id: the new charge less all that was billed for it
-        "billing.adjustments",
-        T.StructType(
-            [
-                TENANT,
-                PERIOD,  # the open month that bills it
-                optional("charge_id", T.StringType()),
-                optional("adjusts_period", T.DateType()),  # first day of the invoiced month it belongs to
-                *OF_CHARGE,
-                PUBLICATION,
-            ]
-        ),
-        kind="derived",
-        order=("account_id", "product_id"),
-    )
+# one row per tenant, period, adjusts_period and charge_id: the new charge less all that was billed for it
+ADJUSTMENTS = Table(
+    "billing.adjustments",
+    T.StructType(
+        [
+            TENANT,
+            PERIOD,  # the open month that bills it
+            optional("charge_id", T.StringType()),
+            optional("adjusts_period", T.DateType()),  # first day of the invoiced month it belongs to
+            *OF_CHARGE,
+            PUBLICATION,
+        ]
+    ),
+    kind="derived",
+    order=("account_id", "product_id"),
 )
 
 LATE_USAGE = Table(  # one row per usage record that came after its month was invoiced, and what an open month has made of it

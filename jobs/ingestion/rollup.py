@@ -15,18 +15,9 @@ from jobs.ledger.price_spans import within_spans
 from jobs.ledger.usage_parts import begins
 
 KEY = (
-    "tenant_id",
-    "period",
-    "landing_id",
-    "account_id",
-    "product_id",
-    "region",
-    "unit",
-    "currency",
-    "on_record",
-    "billing_zone",
+    "tenant_id", "period", "landing_id", "account_id", "product_id", "region", "unit", "currency", "on_record", "billing_zone",
     "span_day",
-)
+)  # fmt: skip
 
 
 def rolled_up(usage: DataFrame, spans: DataFrame) -> DataFrame:

@@ -384,26 +384,25 @@ EXEMPTIONS = Table(  # one row per exemption of an account: from suspension (dun
     unit=("tenant_id",),
 )
 
-FX_RATES = (
-    Table(  # one row per source record: what one unit of a currency is worth in another on a day; its highest revision holds
-        "raw.fx_rates",
-        T.StructType(
-            [
-                TENANT,
-                optional("source", T.StringType()),  # whose rate it is, as a policy names it
-                optional("base_currency", CURRENCY),
-                optional("quote_currency", CURRENCY),
-                optional("rate", QUANTITY),  # units of the quote currency for one of the base currency
-                optional("rate_date", T.DateType()),
-                optional("revision", T.IntegerType()),
-                optional("withdrawn", T.BooleanType()),
-                *SOURCE,
-                PUBLICATION,
-            ]
-        ),
-        kind="issued",
-        unit=("tenant_id",),
-    )
+# one row per source record: what one unit of a currency is worth in another on a day; its highest revision holds
+FX_RATES = Table(
+    "raw.fx_rates",
+    T.StructType(
+        [
+            TENANT,
+            optional("source", T.StringType()),  # whose rate it is, as a policy names it
+            optional("base_currency", CURRENCY),
+            optional("quote_currency", CURRENCY),
+            optional("rate", QUANTITY),  # units of the quote currency for one of the base currency
+            optional("rate_date", T.DateType()),
+            optional("revision", T.IntegerType()),
+            optional("withdrawn", T.BooleanType()),
+            *SOURCE,
+            PUBLICATION,
+        ]
+    ),
+    kind="issued",
+    unit=("tenant_id",),
 )
 
 CREDITS = Table(  # one row per source record: what a customer may use up instead of paying; its highest revision holds

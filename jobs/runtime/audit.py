@@ -45,7 +45,7 @@ GRAIN: dict[str, tuple[str, ...]] = {  # the key of each table, as its declarati
         "on_record",
         "billing_zone",
         "span_day",
-    ),
+    ),  # fmt: skip
     "billing.charges": ("tenant_id", "period", "charge_id"),
     "billing.adjustments": ("tenant_id", "period", "charge_id"),
     "billing.late_usage": ("tenant_id", "period", "adjusts_period", "landing_id", "row_number"),
