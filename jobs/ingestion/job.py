@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from functools import reduce
 from itertools import groupby
@@ -61,17 +61,21 @@ def write(house: House) -> Written:
         feed.name: [file for file in found if file.feed == feed.name and file.status == LANDED] for feed in FEEDS.values()
     }
 
+    landing: dict[str, Future[_Judged]] = {}
+
     def landed(feed: FeedType) -> _Judged:
+        if feed.table is USAGE and ACCOUNTS.name in landing:
+            landing[ACCOUNTS.name].result()  # they tell in which zone usage is billed
         judged = _judged(house, feed, of_feed[feed.name], mine, totals)
         accepted = judged.verdicts.where(F.col("verdict") == ACCEPTED)
         house.stage(in_parts(accepted) if feed.table is USAGE else accepted, feed.table.name)
         say(f"{feed.name}: {len(judged.landed)} files written")
         return judged
 
-    due = [feed for feed in FEEDS.values() if of_feed[feed.name]]
-    judged = [landed(feed) for feed in due if feed.table is ACCOUNTS]  # first: they tell in which zone usage is billed
     with ThreadPoolExecutor(FEEDS_AT_ONCE) as pool:
-        judged += pool.map(landed, (feed for feed in due if feed.table is not ACCOUNTS))
+        for feed in (feed for feed in FEEDS.values() if of_feed[feed.name]):  # accounts before usage, which waits for them
+            landing[feed.table.name] = pool.submit(landed, feed)
+        judged = [one.result() for one in landing.values()]
     staged = {one.feed.table.name: house.place(one.feed.table.name) for one in judged}
     if USAGE.name in staged:
         (usage,) = (one for one in judged if one.feed.table is USAGE)
