@@ -24,7 +24,7 @@ def ingestion(home: Path) -> tuple[int, str]:
     """Ingestion in a process of its own: exit code, and all it said."""
     done = subprocess.run(
         [sys.executable, "-m", "jobs.runtime", "run", "ingestion", "--period", "2026-07"],
-        env=os.environ | {"COUNTINGHOUSE_HOME": str(home)}, cwd=ROOT, capture_output=True, text=True, timeout=170,
+        env=os.environ | {"COUNTINGHOUSE_HOME": str(home)}, cwd=ROOT, capture_output=True, text=True, timeout=400,
     )  # fmt: skip
     return done.returncode, done.stdout + done.stderr
 
