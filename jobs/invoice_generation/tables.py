@@ -29,7 +29,12 @@ INVOICES = Table(  # one row per tenant and invoice_id (legal entity, account, c
             optional("net_amount", AMOUNT),
             optional("tax_amount", AMOUNT),
             optional("gross_amount", AMOUNT),
+            optional("rounding_amount", AMOUNT),  # what a jurisdiction rounds the gross amount by: BT-114
+            optional("prepaid_amount", AMOUNT),  # what was paid before: BT-113
+            optional("payable_amount", AMOUNT),  # gross + rounding - prepaid: BT-115
             optional("line_count", COUNT),
+            optional("original_invoice_id", T.StringType()),  # the document this one corrects or credits
+            optional("correction_reason", T.StringType()),  # why it does
             PUBLICATION,
         ]
     ),
@@ -59,6 +64,7 @@ INVOICE_LINES = Table(  # one row per tenant, invoice_id and line_no
             optional("tax_category", T.StringType()),  # UNCL 5305: S standard, G export, ...
             optional("tax_rate", RATE),
             optional("tax_rule", T.StringType()),  # which line of which tax policy decided
+            optional("tax_reason", T.StringType()),  # why: the facts that decided, in words, nothing personal
             PUBLICATION,
         ]
     ),
@@ -66,7 +72,7 @@ INVOICE_LINES = Table(  # one row per tenant, invoice_id and line_no
     order=("invoice_id", "line_no"),
 )
 
-INVOICE_TAXES = Table(  # one row per tenant, invoice_id, tax category and rate
+INVOICE_TAXES = Table(  # one row per tenant, invoice_id, tax category, component and rate
     "invoicing.invoice_taxes",
     T.StructType(
         [
@@ -74,11 +80,14 @@ INVOICE_TAXES = Table(  # one row per tenant, invoice_id, tax category and rate
             PERIOD,
             optional("invoice_id", T.StringType()),
             optional("tax_category", T.StringType()),
+            optional("tax_component", T.StringType()),  # VAT, or the parts a tax has: CGST, SGST, HST, PST, ...
             optional("tax_rate", RATE),
             optional("currency", CURRENCY),
-            optional("taxable_amount", AMOUNT),
+            optional("taxable_amount", AMOUNT),  # of each component the same lines
             optional("tax_amount", AMOUNT),
             optional("tax_rule", T.StringType()),
+            optional("exemption_code", T.StringType()),  # VATEX code where no tax is charged: BT-121
+            optional("exemption_reason", T.StringType()),  # what the document then has to say: BT-120
             PUBLICATION,
         ]
     ),

@@ -97,7 +97,9 @@ def lines(
         F.col("amount").cast(RATED).alias("rated_amount"),
     )
     typed = numbered.withColumn("document_type", F.when(F.col("document_amount") < 0, "credit_note").otherwise("invoice"))
-    identified = typed.withColumn("invoice_id", natural_id(*document, "document_type"))
+    identified = typed.withColumns(
+        {"invoice_id": natural_id(*document, "document_type"), "tax_reason": F.lit(None).cast("string")}
+    )
     amount = _line_amount(policy)
     columns = [field.name for field in INVOICE_LINES.schema.fields if field.name not in ("publication_id", "line_amount")]
     return identified.select(*columns, amount.alias("line_amount"), *OF_DOCUMENT, *OF_CHARGE)
@@ -151,7 +153,11 @@ def taxes(invoice_lines: DataFrame, policy: RoundingPolicy) -> DataFrame:
     per_document = rounded(F.col("taxable_amount") * F.col("tax_rate"), F.col("currency"), policy.method)
     tax = F.col("lines_tax") if policy.tax_level == "line" else per_document
     columns = [field.name for field in INVOICE_TAXES.schema.fields if field.name != "publication_id"]
-    return summed.withColumn("tax_amount", tax.cast(AMOUNT)).select(*columns)
+    told = {
+        "tax_amount": tax.cast(AMOUNT), "tax_component": F.lit("VAT"), "exemption_code": F.lit(None).cast("string"),
+        "exemption_reason": F.lit(None).cast("string"),
+    }  # fmt: skip
+    return summed.withColumns(told).select(*columns)
 
 
 def invoices(invoice_lines: DataFrame, invoice_taxes: DataFrame, settings: Settings, issue_date: date) -> DataFrame:
@@ -166,6 +172,9 @@ def invoices(invoice_lines: DataFrame, invoice_taxes: DataFrame, settings: Setti
     whole = net.join(tax, on=key, how="left").select(
         "*",
         (F.col("net_amount") + F.col("tax_amount")).cast(AMOUNT).alias("gross_amount"),
+        *(F.lit(0).cast(AMOUNT).alias(name) for name in ("rounding_amount", "prepaid_amount")),
+        (F.col("net_amount") + F.col("tax_amount")).cast(AMOUNT).alias("payable_amount"),
+        *(F.lit(None).cast("string").alias(name) for name in ("original_invoice_id", "correction_reason")),
         F.col("document_type").alias("series"),
         F.lit(issue_date.year).alias("fiscal_year"),
         F.lit(None).cast("bigint").alias("number"),

@@ -108,6 +108,15 @@ class BankAccount(Strict):
     pays: bool = True  # whether vendors are paid from it
 
 
+class Address(Strict):
+    """Where a legal entity sits, as documents show it; its country is the entity's."""
+
+    street: str
+    city: str
+    postal_code: str = ""
+    region: str = ""  # state or province, where tax or post asks for it: ISO 3166-2 without the country
+
+
 class LegalEntity(Strict):
     """A seller of record of this tenant, which is also who receives and pays."""
 
@@ -117,7 +126,12 @@ class LegalEntity(Strict):
     invoice_prefix: str = Field(pattern="^[A-Z0-9]{1,6}$")
     tax_policy: str  # conf/taxes/<name>.yaml
     serves: tuple[str, ...] = ()  # customer countries; what no other entity serves goes to the first one
-    name: str = ""  # as payment files write it; the id where it is empty
+    name: str = ""  # as documents and payment files write it; the id where it is empty
+    address: Address | None = None
+    tax_id: str | None = None  # VAT, GST or sales tax number at home, with the country's prefix where it has one
+    tax_ids: dict[str, str] = Field(default={})  # registrations in other countries: ISO 3166 alpha-2 -> number; OSS: "EU"
+    registration_number: str | None = None  # in the company register
+    email: str | None = None
     bank_accounts: tuple[BankAccount, ...] = ()
 
 
