@@ -10,6 +10,10 @@ what is missing.
 **What you get.** Every published table is an asset; its newest event says which month, Delta version and run. A run that
 finds everything as it was writes nothing and is green.
 
+**Approval.** Drafts that are far from what the months before came to (conf/invoice_generation.yaml, `issue_control`) are
+not issued before a person has said so: `invoice_generation.approve` waits under **Required Actions**, and whoever has
+triggered the run may not answer. A month within its limits asks nobody.
+
 ## When something is red
 
 Every message ends with what to do. A red run has published what passed; nothing of that is undone or done again. After
@@ -20,6 +24,8 @@ the cause is mended, **clear one task**: the `write` of the first stage that is 
 - `publish` is red: *every tenant is held*: no tenant passed, so the stages after it did not start. **Do:** the same.
 - *unpriced usage*, `amount is null`: a price is missing for a product, a region or a date. **Do:** land the price list,
   run `ingest`, clear `billing_aggregation.write` with downstream.
+- `approved` is red: the drafts were rejected, approved by the one who asked, or by nobody. **Do:** what its log says.
+- *... goes first*: an earlier month of the tenant is not invoiced yet. **Do:** run that month, then clear `write`.
 - a unit *is frozen* in the log of `write`: the month was invoiced; issued documents never change. **Do:** nothing: late
   usage is billed as an adjustment by the open month, unless it is too old or too large; then `countinghouse status` says so.
 - `write` waits, then *no usage ... was published*: `ingest` has not published that month. **Do:** run `ingest` for the
@@ -54,15 +60,15 @@ Airflow's scheduler: `airflow dags test monthly_billing --conf '{"period": "2011
 once (a missing upstream waits first), 3 is tried once more.
 """
 
+from functools import partial
 from pathlib import Path
 
 import pendulum
 from airflow.sdk import dag
 
+from jobs.runtime.dag_approval import approved_group
 from jobs.runtime.dag_tasks import monthly, params, process
 from jobs.stages import BILLING_AGGREGATION, INVOICE_GENERATION, LEDGER_POSTING
-
-STAGES = (BILLING_AGGREGATION, INVOICE_GENERATION, LEDGER_POSTING)
 
 
 @dag(
@@ -78,7 +84,7 @@ STAGES = (BILLING_AGGREGATION, INVOICE_GENERATION, LEDGER_POSTING)
 )
 def monthly_billing() -> None:
     """Wire the stages of a billed month."""
-    process(STAGES, graceful=True)
+    process((BILLING_AGGREGATION, partial(approved_group, INVOICE_GENERATION, always=False), LEDGER_POSTING), graceful=True)
 
 
 monthly_billing()

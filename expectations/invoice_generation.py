@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from great_expectations import ExpectationSuite
 
-from expectations.promises import no_rows, suite, unique
+from expectations.promises import Promise, no_rows, suite, unique
+
+EXAMPLE = "concat(subject, ': ', format_number(found, 2), ' beside ', format_number(usual, 2))"
 
 
 def invoices() -> ExpectationSuite:
@@ -57,7 +59,7 @@ def invoices() -> ExpectationSuite:
             ),
             no_rows(
                 "credit notes are few",
-                "document_type = 'credit_note'",
+                "document_type = 'credit_note' AND original_invoice_id IS NULL",
                 "invoice_id",
                 "Legal, but a month full of them points to a sign that was lost.",
                 severity="warning",
@@ -106,6 +108,50 @@ def focus() -> ExpectationSuite:
                 "mispriced > 0",
                 "invoice_id",
                 "Who multiplies a price with its quantity would not find the cost.",
+            ),
+        ],
+    )
+
+
+def corrections() -> ExpectationSuite:
+    """Over every document that is corrected beside all that has corrected it: one row per original."""
+    return suite(
+        "invoice_generation.corrections",
+        [
+            no_rows(
+                "a correction names a document that was issued",
+                "net IS NULL",
+                "invoice_id",
+                "A credit note without its invoice is not one in most countries.",
+            ),
+            no_rows(
+                "no more is credited than was invoiced",
+                "net >= 0 AND left < 0",
+                "invoice_id",
+                "A customer would be given more than was asked for.",
+            ),
+        ],
+    )
+
+
+def issue_control() -> ExpectationSuite:
+    """Over drafts beside the months before: one row per figure that is compared. What is beyond its limit asks a second person."""
+
+    def usual(title: str, compared: str, notes: str) -> Promise:
+        return no_rows(title, f"compared = '{compared}' AND is_beyond", EXAMPLE, notes, severity="approval")
+
+    return suite(
+        "invoice_generation.issue_control",
+        [
+            usual("as many documents as usual", "documents", "Customers may be missing, or billed twice."),
+            usual(
+                "products come to what they usually do", "amount", "A price or a feed may be wrong; or business has changed."
+            ),
+            usual("most customers are known", "new customers", "Accounts may have been renamed, and be billed anew."),
+            usual(
+                "no document is far beyond its account's others",
+                "outlier",
+                "One customer would be asked for far more than ever.",
             ),
         ],
     )

@@ -32,7 +32,7 @@ INGESTION = Stage(
     outputs=(
         "raw.landed_files", "raw.quarantine", "raw.accounts", "raw.prices", "raw.usage", "billing.usage_rollup",
         "billing.waiting", "raw.vendors", "raw.purchase_orders", "raw.payables", "raw.bank_transactions", "raw.open_items", "raw.disputes",
-        "raw.promises", "raw.exemptions", "raw.credits", "raw.fx_rates",
+        "raw.promises", "raw.exemptions", "raw.credits", "raw.fx_rates", "raw.invoice_corrections",
     ),
     gates=("files", "usage"),
     grain=None,
@@ -49,11 +49,16 @@ BILLING_AGGREGATION = Stage(
 )  # fmt: skip
 INVOICE_GENERATION = Stage(
     name="invoice_generation",
-    inputs=("raw.landed_files", "raw.accounts", "billing.charges", "billing.adjustments"),
+    inputs=(
+        "raw.landed_files", "raw.accounts", "billing.charges", "billing.adjustments", "invoicing.invoices", "invoicing.invoice_lines",
+        "invoicing.invoice_taxes", "invoicing.corrections", "raw.invoice_corrections",
+    ),
     outputs=(
         "invoicing.invoices", "invoicing.invoice_lines", "invoicing.invoice_taxes", "invoicing.number_register", "invoicing.focus_files",
+        "invoicing.corrections",
     ),
-    gates=("invoices", "lines", "focus"),
+    gates=("invoices", "lines", "corrections", "issue_control", "focus"),
+    looks_back=True,
 )  # fmt: skip
 PAYABLE_VALIDATION = Stage(
     name="payable_validation",
@@ -100,7 +105,8 @@ SUSPENSION_SELECTION = Stage(
 LEDGER_POSTING = Stage(
     name="ledger_posting",
     inputs=(
-        "raw.landed_files", "raw.accounts", "raw.open_items", "raw.bank_transactions", "invoicing.invoices", "payables.decisions",
+        "raw.landed_files", "raw.accounts", "raw.open_items", "raw.bank_transactions", "invoicing.invoices",
+        "invoicing.corrections", "payables.decisions",
         "payables.payment_instructions", "cash.applications", "ledger.journal_lines", "ledger.open_items",
     ),
     outputs=("ledger.journal_lines", "ledger.open_items", "ledger.trial_balance"),

@@ -122,6 +122,12 @@ FEEDS: dict[str, FeedType] = {
             defaults=UNREVISED,
         ),
         FeedType(
+            "invoice_corrections",
+            tables.INVOICE_CORRECTIONS,
+            ("correction_id", "invoice_number", "action", "requested_on"),
+            ("correction_id",),
+        ),
+        FeedType(
             "credits",
             tables.CREDITS,
             ("credit_id", "account_id", "currency", "amount", "valid_from"),

@@ -405,6 +405,28 @@ FX_RATES = Table(
     unit=("tenant_id",),
 )
 
+INVOICE_CORRECTIONS = Table(  # one row per source record: what somebody asks to be done about an issued document
+    "raw.invoice_corrections",
+    T.StructType(
+        [
+            TENANT,
+            optional("correction_id", T.StringType()),
+            optional("invoice_number", T.StringType()),
+            optional("action", T.StringType()),  # cancel | credit | debit | write_off
+            optional("requested_on", T.DateType()),
+            optional("line_no", T.IntegerType()),  # of the document; null: all of its lines
+            optional("amount", QUANTITY),  # net; of a write-off gross
+            optional("share", QUANTITY),  # of each line, instead of an amount
+            optional("reason", T.StringType()),  # the document says it
+            optional("requested_by", T.StringType()),  # an id, not a name
+            *SOURCE,
+            PUBLICATION,
+        ]
+    ),
+    kind="issued",
+    unit=("tenant_id",),
+)
+
 CREDITS = Table(  # one row per source record: what a customer may use up instead of paying; its highest revision holds
     "raw.credits",
     T.StructType(

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 
 from deltalake.exceptions import CommitFailedError
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.invoice_generation import focus, focus_files, numbering, transforms
-from jobs.invoice_generation.settings import settings
-from jobs.invoice_generation.tables import FOCUS_FILES, NUMBER_REGISTER
+from jobs.invoice_generation import corrections, focus, focus_files, issue_control, numbering, transforms
+from jobs.invoice_generation.settings import Settings, settings
+from jobs.invoice_generation.tables import CORRECTIONS, FOCUS_FILES, NUMBER_REGISTER
 from jobs.ledger.columns import AMOUNT
 from jobs.ledger.facts import current_accounts
-from jobs.ledger.months import TURN, turn_of
+from jobs.ledger.months import TURN, open_before, turn_of
 from jobs.ledger.periods import Period
 from jobs.ledger.taxes import TaxPolicy, tax_policies, tax_policy
 from jobs.ledger.tenants import Tenant, chosen, tenants
@@ -57,6 +58,9 @@ def plan(snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Pla
             )
             planned.append(Planned(unit, {}, left_out=why))
             continue
+        if waits := _out_of_order(snapshot, unit, issue_date):
+            planned.append(Planned(unit, {}, left_out=waits))
+            continue
         turn = turn_of(snapshot, name, period.key)
         if charges.inputs.get(TURN, turn) != turn:
             why = (
@@ -65,11 +69,17 @@ def plan(snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Pla
             )
             planned.append(Planned(unit, {}, left_out=why))
             continue
-        accounts = snapshot.fingerprint(Unit(INGESTION.name, name, "all", "accounts")) or ""
+        for entity in tenant.legal_entities:
+            numbering.fits(entity, policy)
+        accounts, asked = (
+            snapshot.fingerprint(Unit(INGESTION.name, name, "all", feed)) or ""
+            for feed in ("accounts", "invoice_corrections")
+        )
         planned.append(
             Planned(
                 unit,
-                {"billing.charges": charges.fingerprint, "raw.accounts": accounts},
+                {"billing.charges": charges.fingerprint, "raw.accounts": accounts}
+                | ({"raw.invoice_corrections": asked} if asked else {}),
                 configuration=_configuration(tenant, policies, issue_date) | {"settings": policy.resolved()},
                 parameters={"issue_date": str(issue_date)},
             )
@@ -80,6 +90,27 @@ def plan(snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Pla
             f"Run billing_aggregation of {period} first."
         )
     return planned
+
+
+def _out_of_order(snapshot: Snapshot, unit: Unit, issue_date: date) -> str | None:
+    """Why a month may not be issued now: numbers and dates of a series go the way the months go."""
+    said = f"invoice_generation {unit.period}: "
+    nothing = f"Nothing of tenant {unit.tenant_id} was invoiced."
+    if earlier := open_before(snapshot, unit.tenant_id, unit.period):
+        return f"{said}{earlier[0]} of tenant {unit.tenant_id} is not invoiced yet and goes first. {nothing} Run it, then this month."
+    dates = {
+        other.period: publication.parameters.get("issue_date", "")
+        for other, publication in snapshot.latest.items()
+        if (other.stage, other.tenant_id, other.lane) == (unit.stage, unit.tenant_id, unit.lane)
+    }
+    latest = max(dates, key=lambda period: dates[period], default=None)
+    if latest is not None and dates[latest] > str(issue_date):
+        return (
+            f"{said}documents of tenant {unit.tenant_id} dated {dates[latest]} were issued already, of {latest}; those of {issue_date} "
+            f"would go back in time. {nothing} Issue them with a date from {dates[latest]} on: countinghouse run invoice_generation "
+            f"--period {unit.period} --issue-date {dates[latest]}."
+        )
+    return None
 
 
 def _configuration(tenant: Tenant, policies: dict[str, TaxPolicy], day: date) -> dict[str, str]:
@@ -111,17 +142,58 @@ def write(house: House) -> Written:
     taxing = transforms.rates(house.spark, tax_policies(), _last_day(house.run.month))
     lines = transforms.lines(_billed(house), accounts, selling, taxing, policy.rounding).persist()
     taxes = transforms.taxes(lines, policy.rounding)
+    more = _corrected(house, policy, issue_date) if _asking(house) else None
     staged = {
-        "invoicing.invoice_lines": house.stage(lines, "invoicing.invoice_lines"),
-        "invoicing.invoice_taxes": house.stage(taxes, "invoicing.invoice_taxes"),
+        "invoicing.invoice_lines": house.stage(_with(lines, more.lines if more else None), "invoicing.invoice_lines"),
+        "invoicing.invoice_taxes": house.stage(_with(taxes, more.taxes if more else None), "invoicing.invoice_taxes"),
     }
     headers = transforms.invoices(lines, house.staged("invoicing.invoice_taxes"), policy, issue_date)
-    staged["invoicing.invoices"] = house.stage(headers, "invoicing.invoices")
+    staged["invoicing.invoices"] = house.stage(_with(headers, more.headers if more else None), "invoicing.invoices")
+    if more:
+        staged[CORRECTIONS.name] = house.stage(more.answers, CORRECTIONS.name)
     if focus.asking(_tenants(house)):
         staged[FOCUS_ROWS] = house.beside(FOCUS_ROWS)
-        _focus_rows(house, lines, accounts).write.mode("overwrite").parquet(staged[FOCUS_ROWS])
+        _focus_rows(house, _with(lines, more.lines if more else None), accounts).write.mode("overwrite").parquet(
+            staged[FOCUS_ROWS]
+        )
     lines.unpersist()
     return Written(staged)
+
+
+@dataclass(frozen=True)
+class _Corrected:
+    """The documents that a month's requests come to, and what became of each request."""
+
+    lines: DataFrame
+    taxes: DataFrame
+    headers: DataFrame
+    answers: DataFrame
+
+
+def _asking(house: House) -> list[str]:
+    """The tenants of the run that have ever asked for a correction."""
+    units = {name: Unit(INGESTION.name, name, "all", "invoice_corrections") for name in house.run.tenants}
+    return [name for name, unit in units.items() if unit in house.snapshot.latest]
+
+
+def _corrected(house: House, policy: Settings, issue_date: date) -> _Corrected:
+    mine = F.col("tenant_id").isin(_asking(house))
+    invoices, lines, taxes, settled = (
+        house.read_all_months(name).where(mine)
+        for name in ("invoicing.invoices", "invoicing.invoice_lines", "invoicing.invoice_taxes", CORRECTIONS.name)
+    )
+    requests = house.standing("raw.invoice_corrections").where(mine)
+    asked = corrections.judged(corrections.pending(requests, settled, house.run.month.next.first_day), invoices, lines)
+    first_day = house.run.month.first_day
+    made = corrections.correcting_lines(asked, invoices, lines, policy.rounding, first_day)
+    charged = corrections.correcting_taxes(made, taxes, invoices, policy.rounding)
+    headers = corrections.correcting_headers(made, charged, issue_date)
+    return _Corrected(made, charged, headers, corrections.answers(asked, made, first_day, issue_date))
+
+
+def _with(rows: DataFrame, more: DataFrame | None) -> DataFrame:
+    """Rows with those of correcting documents, where there are any; what rows have beside them is dropped when they are staged."""
+    return rows if more is None else rows.unionByName(more, allowMissingColumns=True)
 
 
 def _focus_rows(house: House, lines: DataFrame, accounts: DataFrame) -> DataFrame:
@@ -153,8 +225,25 @@ def audit(house: House) -> dict[str, DataFrame]:
     return {
         "invoices": transforms.invoices_account(headers, lines, house.staged("invoicing.invoice_taxes")),
         "lines": transforms.lines_account(lines, _billed(house)),
+        "corrections": corrections.account(headers, house.read_all_months("invoicing.invoices")),
+        "issue_control": _beside_before(house, headers, lines),
         "focus": focus.account(_staged_rows(house, house.beside(FOCUS_ROWS)), asked),
     }
+
+
+def _beside_before(house: House, drafts: DataFrame, lines: DataFrame) -> DataFrame:
+    """The drafts beside what was issued in the months before; how many of those is for each tenant's policy to say."""
+    policy = settings()
+    limits = {name: policy.issue_control_of(name) for name in house.run.tenants}
+    before = F.lit(False)
+    for name, limit in limits.items():
+        recent = F.add_months(F.lit(house.run.month.first_day), -limit.months)
+        before = before | ((F.col("tenant_id") == name) & (F.col("period") >= recent))
+    is_usual = before & (F.col("period") < F.lit(house.run.month.first_day))
+    issued, issued_lines = (
+        house.read_all_months(name).where(is_usual) for name in ("invoicing.invoices", "invoicing.invoice_lines")
+    )
+    return issue_control.compared(drafts, lines, issued, issued_lines, issue_control.policies(house.spark, limits))
 
 
 def _staged_rows(house: House, place: str) -> DataFrame:
@@ -245,15 +334,14 @@ def _number(house: House, staged_invoices: str, passing: Sequence[str], version:
     documents = house.read_staged("invoicing.invoices", staged_invoices).where(F.col("tenant_id").isin(*passing))
     every = visible_rows(house.spark, NUMBER_REGISTER, Visible(version))  # reserved is reserved, published or not
     register = every.where(F.col("tenant_id").isin(*passing))
-    prefixes = house.spark.createDataFrame(
-        [(t.tenant, e.id, e.invoice_prefix) for t in _tenants(house).values() for e in t.legal_entities],
-        "tenant_id string, legal_entity_id string, invoice_prefix string",
-    )
-    numbered = numbering.numbered(documents, register, prefixes, settings())
+    policy, selling = settings(), list(_tenants(house).values())
+    issue_date = date.fromisoformat(house.run.parameters.get("issue_date") or str(policy.issue_date(house.run.month)))
+    entities = numbering.entities(house.spark, selling, policy, issue_date)
+    voids = numbering.voided(house.spark, selling)
+    numbered = numbering.numbered(documents, register, entities, voids, policy)
     suffix = f"__numbered_{house.run.attempt}_{attempt}"
     place = house.stage(numbered, "invoicing.invoices", suffix)
-    fresh = numbering.register_rows(house.staged("invoicing.invoices", suffix), register)
-    return {
-        "invoicing.invoices": place,
-        "invoicing.number_register": house.stage(fresh, "invoicing.number_register", suffix),
-    }
+    fresh = numbering.register_rows(house.staged("invoicing.invoices", suffix), register, voids)
+    taken_at = house.stage(fresh, "invoicing.number_register", suffix)
+    numbering.check(house.staged("invoicing.number_register", suffix), register, entities, policy)
+    return {"invoicing.invoices": place, "invoicing.number_register": taken_at}

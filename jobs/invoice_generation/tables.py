@@ -18,9 +18,9 @@ INVOICES = Table(  # one row per tenant and invoice_id (legal entity, account, c
             optional("account_id", T.StringType()),
             optional("customer_country", T.StringType()),
             optional("customer_region", T.StringType()),
-            optional("document_type", T.StringType()),  # invoice | credit_note
+            optional("document_type", T.StringType()),  # invoice | credit_note | debit_note
             optional("series", T.StringType()),
-            optional("fiscal_year", T.IntegerType()),
+            optional("fiscal_year", T.IntegerType()),  # in which it begins
             optional("number", T.LongType()),  # the place in the series; taken at issue, null while staged
             optional("invoice_number", T.StringType()),
             optional("issue_date", T.DateType()),
@@ -51,6 +51,7 @@ INVOICE_LINES = Table(  # one row per tenant, invoice_id and line_no
             optional("invoice_id", T.StringType()),
             optional("line_no", T.IntegerType()),
             optional("charge_id", T.StringType()),
+            optional("corrects_charge_id", T.StringType()),  # of a correction: the charge of the line that it corrects
             optional(
                 "service_period", T.DateType()
             ),  # first day of the month it belongs to; an earlier one for an adjustment
@@ -106,7 +107,31 @@ NUMBER_REGISTER = Table(  # one row per tenant, legal entity, series, fiscal yea
             optional("fiscal_year", T.IntegerType()),
             optional("number", T.LongType()),
             optional("invoice_number", T.StringType()),
-            optional("invoice_id", T.StringType()),
+            optional("invoice_id", T.StringType()),  # null where the number is voided
+            optional("void_reason", T.StringType()),  # why no document carries the number
+            PUBLICATION,
+        ]
+    ),
+    kind="issued",
+)
+
+CORRECTIONS = Table(  # one row per tenant and correction_id: what became of what somebody asked for
+    "invoicing.corrections",
+    T.StructType(
+        [
+            TENANT,
+            PERIOD,
+            optional("correction_id", T.StringType()),
+            optional("action", T.StringType()),  # cancel | credit | debit | write_off
+            optional("original_invoice_id", T.StringType()),
+            optional("invoice_id", T.StringType()),  # the document that was made; null where none was
+            optional("status", T.StringType()),  # done | refused
+            optional("reason_code", T.StringType()),  # why it was refused
+            optional("legal_entity_id", T.StringType()),
+            optional("account_id", T.StringType()),
+            optional("currency", CURRENCY),
+            optional("written_off", AMOUNT),  # gross, of a write-off that names an amount
+            optional("effective_on", T.DateType()),  # the issue date of the month's documents
             PUBLICATION,
         ]
     ),

@@ -98,7 +98,11 @@ def lines(
     )
     typed = numbered.withColumn("document_type", F.when(F.col("document_amount") < 0, "credit_note").otherwise("invoice"))
     identified = typed.withColumns(
-        {"invoice_id": natural_id(*document, "document_type"), "tax_reason": F.lit(None).cast("string")}
+        {
+            "invoice_id": natural_id(*document, "document_type"),
+            "tax_reason": F.lit(None).cast("string"),
+            "corrects_charge_id": F.lit(None).cast("string"),
+        }
     )
     amount = _line_amount(policy)
     columns = [field.name for field in INVOICE_LINES.schema.fields if field.name not in ("publication_id", "line_amount")]
@@ -176,7 +180,7 @@ def invoices(invoice_lines: DataFrame, invoice_taxes: DataFrame, settings: Setti
         (F.col("net_amount") + F.col("tax_amount")).cast(AMOUNT).alias("payable_amount"),
         *(F.lit(None).cast("string").alias(name) for name in ("original_invoice_id", "correction_reason")),
         F.col("document_type").alias("series"),
-        F.lit(issue_date.year).alias("fiscal_year"),
+        F.lit(None).cast("int").alias("fiscal_year"),
         F.lit(None).cast("bigint").alias("number"),
         F.lit(None).cast("string").alias("invoice_number"),
         F.lit(issue_date).alias("issue_date"),
@@ -207,7 +211,7 @@ def invoices_account(staged_invoices: DataFrame, staged_lines: DataFrame, staged
         F.max(_off_grid("tax_amount").cast("int")).alias("tax_off_grid"),
     )
     headers = staged_invoices.select(
-        *key, "account_id", "customer_country", "legal_entity_id", "document_type", "currency", "line_count",
+        *key, "account_id", "customer_country", "legal_entity_id", "document_type", "original_invoice_id", "currency", "line_count",
         F.col("net_amount").alias("net"), F.col("tax_amount").alias("tax"), F.col("gross_amount").alias("gross"), "due_date", "issue_date",
     )  # fmt: skip
     return headers.join(of_lines, on=key, how="full_outer").join(of_taxes, on=key, how="full_outer")
@@ -215,8 +219,10 @@ def invoices_account(staged_invoices: DataFrame, staged_lines: DataFrame, staged
 
 def lines_account(staged_lines: DataFrame, charges: DataFrame) -> DataFrame:
     """Every charge and adjustment beside the lines it is on: tenant_id, charge_id, charged_amount, lined_amount, times."""
-    on_lines = staged_lines.groupBy("tenant_id", "charge_id").agg(
-        F.sum("rated_amount").alias("lined_amount"), F.count(F.lit(1)).alias("times")
+    on_lines = (
+        staged_lines.where(F.col("corrects_charge_id").isNull())
+        .groupBy("tenant_id", "charge_id")
+        .agg(F.sum("rated_amount").alias("lined_amount"), F.count(F.lit(1)).alias("times"))
     )
     charged = charges.select("tenant_id", "charge_id", F.col("amount").alias("charged_amount"))
     return charged.join(on_lines, on=["tenant_id", "charge_id"], how="full_outer")

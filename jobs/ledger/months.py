@@ -12,7 +12,9 @@ TURN = "turn"  # an input of charges that share something with other months: as 
 def invoiced(snapshot: Snapshot, tenant: str) -> list[str]:
     """The months that were invoiced, oldest first."""
     return sorted(
-        unit.period for unit in snapshot.latest if unit.stage == INVOICE_GENERATION.name and unit.tenant_id == tenant
+        unit.period
+        for unit in snapshot.latest
+        if unit.stage == INVOICE_GENERATION.name and unit.tenant_id == tenant and unit.lane == "main"
     )
 
 

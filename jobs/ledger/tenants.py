@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 from functools import cache
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
@@ -14,7 +15,7 @@ from jobs.runtime.errors import CallError, ConfigError
 
 Feed = Literal[
     "accounts", "prices", "usage", "vendors", "purchase_orders", "payables", "bank_transactions", "open_items", "disputes",
-    "promises", "exemptions", "credits", "fx_rates",
+    "promises", "exemptions", "credits", "fx_rates", "invoice_corrections",
 ]  # fmt: skip
 
 # What a bank statement in a camt format says: columns of feed bank_transactions and of the source alike.
@@ -117,6 +118,22 @@ class Address(Strict):
     region: str = ""  # state or province, where tax or post asks for it: ISO 3166-2 without the country
 
 
+class VoidedNumbers(Strict):
+    """Numbers of a series that no document carries: taken by an earlier system, or lost. They stay in the register with the reason."""
+
+    series: Literal["invoice", "credit_note", "debit_note"]
+    fiscal_year: int = Field(ge=1990, le=2200)
+    first: int = Field(ge=1)
+    last: int = Field(ge=1)
+    reason: str = Field(min_length=3)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> VoidedNumbers:
+        if self.last < self.first:
+            raise ValueError(f"ends at {self.last}, before it begins at {self.first}")
+        return self
+
+
 class LegalEntity(Strict):
     """A seller of record of this tenant, which is also who receives and pays."""
 
@@ -133,6 +150,15 @@ class LegalEntity(Strict):
     registration_number: str | None = None  # in the company register
     email: str | None = None
     bank_accounts: tuple[BankAccount, ...] = ()
+    voided_numbers: tuple[VoidedNumbers, ...] = ()
+
+    @model_validator(mode="after")
+    def _voided_once(self) -> LegalEntity:
+        told = sorted((one.series, one.fiscal_year, one.first, one.last) for one in self.voided_numbers)
+        for before, after in pairwise(told):
+            if before[:2] == after[:2] and after[2] <= before[3]:
+                raise ValueError(f"voided_numbers: {after[2]} of series {after[0]} {after[1]} is voided twice")
+        return self
 
 
 class Outputs(Strict):

@@ -64,7 +64,8 @@ def _inputs(snapshot: Snapshot, tenant: str, period: Period, lane: str) -> dict[
         if unit.stage == LEDGER_POSTING.name and (unit.period < period.key or (of_the_month and unit.lane == RECEIPTS)):
             (happened if of_the_month else carried)[unit.id] = publication.fingerprint
         elif of_the_month and (
-            unit.stage in (INVOICE_GENERATION.name, PAYABLE_VALIDATION.name, PAYMENT_PLANNING.name, CASH_MATCHING.name)
+            (unit.stage == INVOICE_GENERATION.name and unit.lane == MAIN)
+            or unit.stage in (PAYABLE_VALIDATION.name, PAYMENT_PLANNING.name, CASH_MATCHING.name)
             or (unit.stage == INGESTION.name and unit.lane == "open_items")
         ):
             happened[unit.id] = publication.fingerprint
@@ -135,6 +136,7 @@ def _happened(house: House) -> DataFrame:
         return events.of_transactions(_transactions(house), month)
     sources = (
         events.of_invoices(house.read("invoicing.invoices"), month),
+        events.of_write_offs(house.read("invoicing.corrections"), _items_before(house), month),
         events.of_receivables(_receivables(house), month),
         events.of_payables(house.read("payables.decisions"), month),
         events.of_payments(house.read("payables.payment_instructions"), month),

@@ -15,14 +15,17 @@ def check() -> str:
     """Validate environments, tenants with their mappings, tax policies and stages; returns what was found."""
     from jobs.ingestion.feeds import FEEDS
     from jobs.ingestion.files import source_columns
+    from jobs.invoice_generation import numbering
+    from jobs.invoice_generation.settings import settings
     from jobs.runtime.environment import environment
 
     environment()
-    policies = tax_policies()
+    policies, invoicing = tax_policies(), settings()
     known = tenants()
     for name, tenant in known.items():
         for entity in tenant.legal_entities:
             tax_policy(entity.tax_policy, policies)
+            numbering.fits(entity, invoicing)
         for feed, mapping in tenant.feeds.items():
             columns = {column.name for column in FEEDS[feed].columns}
             for column in mapping.columns:
