@@ -49,8 +49,8 @@ airflow backfill create --dag-id monthly_billing --from-date 2011-01-01 --to-dat
     --reprocess-behavior completed --dag-run-conf '{"reason": "rates of Q1 corrected, ticket 4711"}'
 ```
 
-Months that are not issued yet take their numbers in the order in which they are issued: say `--max-active-runs 1` (in the
-form: *Max Active Runs* 1), or months side by side number out of order. Add `--dry-run` to see the months first. Backfill
+Months are issued in order, so they run one after the other; with more *Max Active Runs* a month waits for the one before it
+and then refuses. Add `--dry-run` to see the months first. Backfill
 `ingest` before, if the months were never landed. `AIRFLOW_HOME` is `<home>/airflow` for these commands. One month without
 Airflow's scheduler: `airflow dags test monthly_billing --conf '{"period": "2011-01"}'`.
 
@@ -77,7 +77,7 @@ from jobs.stages import BILLING_AGGREGATION, INVOICE_GENERATION, LEDGER_POSTING
     schedule=monthly(hour=12),
     start_date=pendulum.datetime(2010, 12, 1, tz="UTC"),  # fixed, and before any history that may be backfilled
     catchup=False,
-    max_active_runs=2,
+    max_active_runs=1,  # months are issued in order
     doc_md=__doc__,
     params=params(),
     tags=["billing", "monthly"],

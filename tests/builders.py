@@ -252,6 +252,7 @@ def invoice_settings(**more: Any) -> Settings:
     told = {
         "rounding": {"method": "half_up", "level": "line", "tax_level": "document"},
         "default_payment_terms_days": 30,
+        "due_dates": "unmoved",
         "issue_day": 1,
         "series": {
             "invoice": {"suffix": "", "title": "invoice"},

@@ -10,7 +10,7 @@ from deltalake.exceptions import CommitFailedError
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.invoice_generation import corrections, focus, focus_files, issue_control, numbering, transforms
+from jobs.invoice_generation import corrections, due_dates, focus, focus_files, issue_control, numbering, transforms
 from jobs.invoice_generation.settings import Settings, settings
 from jobs.invoice_generation.tables import CORRECTIONS, FOCUS_FILES, NUMBER_REGISTER
 from jobs.ledger.columns import AMOUNT
@@ -147,7 +147,11 @@ def write(house: House) -> Written:
         "invoicing.invoice_lines": house.stage(_with(lines, more.lines if more else None), "invoicing.invoice_lines"),
         "invoicing.invoice_taxes": house.stage(_with(taxes, more.taxes if more else None), "invoicing.invoice_taxes"),
     }
-    headers = transforms.invoices(lines, house.staged("invoicing.invoice_taxes"), policy, issue_date)
+    headers = due_dates.moved(
+        transforms.invoices(lines, house.staged("invoicing.invoice_taxes"), policy, issue_date),
+        due_dates.resting(house.spark, list(_tenants(house).values()), issue_date),
+        policy.due_dates,
+    )
     staged["invoicing.invoices"] = house.stage(_with(headers, more.headers if more else None), "invoicing.invoices")
     if more:
         staged[CORRECTIONS.name] = house.stage(more.answers, CORRECTIONS.name)

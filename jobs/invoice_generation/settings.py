@@ -22,6 +22,9 @@ class RoundingPolicy(config.Strict):
     tax_level: Literal["line", "document"]
 
 
+DueDates = Literal["unmoved", "following", "preceding"]  # what becomes of one that is no business day of the seller
+
+
 class Series(config.Strict):
     """A series of numbers per legal entity and fiscal year."""
 
@@ -75,6 +78,7 @@ class Settings(config.Strict):
 
     rounding: RoundingPolicy
     default_payment_terms_days: int = Field(ge=0, le=365)
+    due_dates: DueDates
     issue_day: int = Field(ge=1, le=28)
     series: dict[Literal["invoice", "credit_note", "debit_note"], Series]
     issue_control: tuple[IssueControl, ...]

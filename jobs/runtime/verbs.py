@@ -52,7 +52,7 @@ def run_stage(invocation: Invocation) -> Outcome:
             published = publish(invocation)
         except GateFailed:  # every tenant is held; what the gate said is what a person wants to read
             raise GateFailed(audited.message) from None
-        if audited.status == "held":
+        if audited.status == "held" or (audited.question and not invocation.approved_by):
             raise GateFailed(audited.message)
         return published
 
