@@ -15,6 +15,10 @@ from typing import Any
 from jobs.ledger.money import NO_MINOR_UNITS, THREE_MINOR_UNITS
 from jobs.ledger.references import creditor_reference
 
+UNION = (  # prefixes of VAT numbers in the single market; Greece and Northern Ireland have their own
+    "AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "EL", "ES", "FI", "FR", "HR", "HU", "IE", "IT", "LT", "LU", "LV", "MT", "NL", "PL",
+    "PT", "RO", "SE", "SI", "SK", "XI",
+)  # fmt: skip
 NOTHING = Decimal(0)
 PRICE_DECIMALS = Decimal(1).scaleb(-15)
 EXACT = Decimal(1).scaleb(-18)  # the last decimal of a rated amount
@@ -38,10 +42,12 @@ class Party:
 
     @property
     def vat_id(self) -> str:
-        """The tax number where it is one of VAT: with the country's prefix, as EN 16931 BR-CO-09 asks; else empty."""
+        """The tax number where it is one of VAT: with its country's prefix, as EN 16931 BR-CO-09 asks; else empty.
+
+        Its country is the party's own, or a member of the Union that the party is registered in.
+        """
         number = compact(self.tax_id)
-        prefixes = {"GR": ("EL", "GR"), "GB": ("GB", "XI")}.get(self.country, (self.country,))
-        return number if number[:2] in prefixes and len(number) > 4 else ""
+        return number if number[:2] in (self.country, *UNION) and len(number) > 4 else ""
 
 
 @dataclass(frozen=True, slots=True)
