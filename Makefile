@@ -16,10 +16,10 @@ help: ## This list
 check-machine:
 	@$(PYTHON) scripts/check_machine.py
 
-setup: check-machine $(STAMP) ## Everything the others need: a virtual environment from the lock, and Delta's two jars
+setup: check-machine $(STAMP) ## Everything the others need: a virtual environment from the lock, Delta's jars, the official rules
 
 $(STAMP): requirements.lock scripts/jars.py pyproject.toml
-	@echo "setting up (once): packages from requirements.lock, then Delta's jars ..."
+	@echo "setting up (once): packages from requirements.lock, then Delta's jars and the official rules ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip sync --quiet --require-hashes requirements.lock

@@ -1,7 +1,8 @@
 """# Monthly billing
 
 Turns one month of usage into charges, numbered invoices and a journal that balances: `billing_aggregation`, then
-`invoice_generation`, then `ledger_posting`. Each writes candidates, has them judged (`audit`) and publishes what passed.
+`invoice_generation`, then `ledger_posting`. At the end the lane `documents` of `invoice_generation` renders what was issued,
+as UBL and PDF. Each writes candidates, has them judged (`audit`) and publishes what passed.
 
 **When.** On the first of each month at 12:00 UTC, for the month before. The run is named after its month: the partition
 key `2026-10` is October 2026. A month whose usage has not been ingested waits twice five minutes, then refuses and says
@@ -30,6 +31,9 @@ the cause is mended, **clear one task**: the `write` of the first stage that is 
   usage is billed as an adjustment by the open month, unless it is too old or too large; then `countinghouse status` says so.
 - `write` waits, then *no usage ... was published*: `ingest` has not published that month. **Do:** run `ingest` for the
   month, then clear `write` with downstream.
+- `invoice_generation_documents` is red: what was issued stands and is posted; only the files of the tenants that its log
+  names are missing. **Do:** what the log says (a sign that no font has, a rule that fails), then clear its `write` with
+  downstream: documents that have files are left alone.
 - `publish` failed or its worker died half-way: readers still see the old state; nothing is half visible. **Do:** clear
   `write` of that stage with downstream: it rolls the publication forward first.
 - *a newer attempt has taken over*: the month was run twice at once. **Do:** nothing, when the newer run is green.
@@ -84,7 +88,8 @@ from jobs.stages import BILLING_AGGREGATION, INVOICE_GENERATION, LEDGER_POSTING
 )
 def monthly_billing() -> None:
     """Wire the stages of a billed month."""
-    process((BILLING_AGGREGATION, partial(approved_group, INVOICE_GENERATION, always=False), LEDGER_POSTING), graceful=True)
+    issue = partial(approved_group, INVOICE_GENERATION, always=False)
+    process((BILLING_AGGREGATION, issue, LEDGER_POSTING, (INVOICE_GENERATION, "documents")), graceful=True)
 
 
 monthly_billing()

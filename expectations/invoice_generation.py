@@ -157,6 +157,66 @@ def issue_control() -> ExpectationSuite:
     )
 
 
+def documents() -> ExpectationSuite:
+    """Over issued documents and the formats they are wanted in, beside the files that were made: one row per document and format."""
+    example = "concat(invoice_id, ' ', format)"
+    made = "file_path IS NOT NULL"
+    return suite(
+        "invoice_generation.documents",
+        [
+            no_rows(
+                "every issued document is there in every format, once",
+                "times IS DISTINCT FROM 1",
+                example,
+                "A customer would get no invoice, or two that may differ.",
+            ),
+            no_rows(
+                "what is there was issued",
+                "is_issued IS NULL",
+                example,
+                "A file nobody issued would be sent as if it were owed.",
+            ),
+            no_rows(
+                "the file that stands has the hash that is listed",
+                f"{made} AND is_same IS DISTINCT FROM true",
+                example,
+                "Nobody could prove what was sent.",
+            ),
+            no_rows(
+                "a file says to the last digit what was issued",
+                f"{made} AND (problems IS NULL OR size(problems) > 0)",
+                "concat(invoice_id, ' ', format, ' ', problems[0])",
+                "The customer's books and ours would differ.",
+            ),
+            no_rows(
+                "files of the sample were validated",
+                f"{made} AND is_sampled AND rules_checked IS DISTINCT FROM true",
+                example,
+                "What nobody looked at would count as valid.",
+            ),
+            no_rows(
+                "files pass the official rules",
+                "rules_checked AND (failed_rules IS NULL OR size(failed_rules) > 0)",
+                "concat(invoice_id, ' ', failed_rules[0])",
+                "The customer's system would refuse the invoice.",
+            ),
+            no_rows(
+                "every document has a PDF",
+                f"format = 'pdf' AND NOT ({made})",
+                "concat(invoice_id, ' ', left_out)",
+                "There would be nothing to send. Write the name in letters that a font shows.",
+            ),
+            no_rows(
+                "every document has a UBL file",
+                f"format = 'ubl' AND NOT ({made})",
+                "concat(invoice_id, ' ', left_out)",
+                "Lawful where nobody asks for electronic invoices; docs/documents.md says what each code means.",
+                severity="warning",
+            ),
+        ],
+    )
+
+
 def lines() -> ExpectationSuite:
     """Over every charge beside the lines it is on: one row per charge."""
     return suite(

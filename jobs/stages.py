@@ -24,6 +24,13 @@ class Stage:
     lanes: tuple[str, ...] = ("main",)  # parts that are run, judged and published one without the other
     in_turn: bool = False  # its runs go on from each other, so two of one tenant never publish side by side
     looks_back: bool = False  # it reads what it has left itself, but of frozen months: two may run side by side
+    lane_gates: tuple[tuple[str, tuple[str, ...]], ...] = ()  # lane -> the gates that judge it alone, and no other lane
+
+    def gates_of(self, lane: str) -> tuple[str, ...]:
+        """The gates that judge a lane: its own where it has some, else all that are no other lane's own."""
+        own = dict(self.lane_gates)
+        claimed = {gate for gates in own.values() for gate in gates}
+        return own.get(lane) or tuple(gate for gate in self.gates if gate not in claimed)
 
 
 INGESTION = Stage(
@@ -51,14 +58,16 @@ INVOICE_GENERATION = Stage(
     name="invoice_generation",
     inputs=(
         "raw.landed_files", "raw.accounts", "billing.charges", "billing.adjustments", "invoicing.invoices", "invoicing.invoice_lines",
-        "invoicing.invoice_taxes", "invoicing.corrections", "raw.invoice_corrections",
+        "invoicing.invoice_taxes", "invoicing.corrections", "invoicing.documents", "raw.invoice_corrections",
     ),
     outputs=(
         "invoicing.invoices", "invoicing.invoice_lines", "invoicing.invoice_taxes", "invoicing.number_register", "invoicing.focus_files",
-        "invoicing.corrections",
+        "invoicing.corrections", "invoicing.documents",
     ),
-    gates=("invoices", "lines", "corrections", "issue_control", "focus"),
-    looks_back=True,
+    gates=("invoices", "lines", "corrections", "issue_control", "focus", "documents"),
+    lanes=("main", "documents"),  # what is issued stands, whether or not it can be rendered
+    lane_gates=(("documents", ("documents",)),),
+    looks_back=True,  # documents are made of what the main lane has issued; drafts stand beside earlier months
 )  # fmt: skip
 PAYABLE_VALIDATION = Stage(
     name="payable_validation",

@@ -1,7 +1,8 @@
-"""Resolve Delta's two jars once, check them, and put them into .jars/; afterwards everything works offline.
+"""Resolve the jars once, check them, and put them into .jars/; afterwards everything works offline.
 
-Spark's own Ivy fetches them from the central Maven repository. Without their POMs nothing else comes along: these two are
-all that Delta needs beside pyspark's own jars.
+Two are Delta's, two hold the official rule sets of electronic invoices (docs/documents.md), of which only the stylesheets are read.
+Spark's own Ivy fetches them from the central Maven repository. Without their POMs nothing else comes along: Delta needs no other
+beside pyspark's own jars, and the stylesheets need none.
 """
 
 import hashlib
@@ -13,10 +14,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / ".jars"
-PACKAGES = "io.delta:delta-spark_4.2_2.13:4.4.0,io.delta:delta-storage:4.4.0"
+PACKAGES = (
+    "io.delta:delta-spark_4.2_2.13:4.4.0",
+    "io.delta:delta-storage:4.4.0",
+    "com.helger.phive.rules:phive-rules-en16931:4.3.7",
+    "com.helger.phive.rules:phive-rules-peppol:4.3.7",
+)
 SHA256 = {
     "io.delta_delta-spark_4.2_2.13-4.4.0.jar": "27d4fd8b1f879535c573ed1c718177d6a27f24d3e626ba02e216369725721ead",
     "io.delta_delta-storage-4.4.0.jar": "c46735481fa8e326b0957be02b4420cbcab4b325bb08009b7f2045a95133f1cc",
+    "com.helger.phive.rules_phive-rules-en16931-4.3.7.jar": "842998fe45911442b711300ab251e46489a9a5e2ffc02ddefc4293f8784c2662",
+    "com.helger.phive.rules_phive-rules-peppol-4.3.7.jar": "c82aaeda5ca16166034421393d160ec6cf77460b16e027eecc4bb5fe67a552ce",
 }
 SETTINGS = """<ivysettings>
   <settings defaultResolver="central"/>
@@ -35,7 +43,7 @@ def wrong() -> list[str]:
 
 
 def main() -> int:
-    """0 when both jars stand in .jars/ with their checksums."""
+    """0 when all jars stand in .jars/ with their checksums."""
     if not wrong():
         return 0
     import pyspark
@@ -47,7 +55,7 @@ def main() -> int:
         done = subprocess.run(
             [
                 str(spark_home / "bin" / "spark-submit"),
-                *("--packages", PACKAGES),
+                *("--packages", ",".join(PACKAGES)),
                 *("--conf", f"spark.jars.ivySettings={scratch}/ivysettings.xml"),
                 *("--conf", f"spark.jars.ivy={scratch}/ivy"),
                 *("--conf", "spark.ui.enabled=false"),
@@ -65,7 +73,7 @@ def main() -> int:
                 (FOLDER / name).write_bytes(found.read_bytes())
     if missing := wrong():
         sys.stderr.write(
-            f"Delta's jars could not be resolved or do not have the expected checksum: {', '.join(missing)}. "
+            f"The jars could not be resolved or do not have the expected checksum: {', '.join(missing)}. "
             f"Nothing else was changed. Is the central Maven repository reachable?\n{done.stderr[-2000:]}\n"
         )
         return 3

@@ -214,7 +214,7 @@ def _frozen_months(house: House) -> DataFrame | None:
     frozen = [
         (unit.tenant_id, Period(unit.period).first_day)
         for unit in house.snapshot.latest
-        if unit.stage == INVOICE_GENERATION.name and unit.tenant_id in house.run.tenants
+        if unit.stage == INVOICE_GENERATION.name and unit.lane == "main" and unit.tenant_id in house.run.tenants
     ]
     return house.spark.createDataFrame(frozen, "tenant_id string, period date") if frozen else None
 

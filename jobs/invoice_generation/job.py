@@ -10,7 +10,16 @@ from deltalake.exceptions import CommitFailedError
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.invoice_generation import corrections, due_dates, focus, focus_files, issue_control, numbering, transforms
+from jobs.invoice_generation import (
+    corrections,
+    document_lane,
+    due_dates,
+    focus,
+    focus_files,
+    issue_control,
+    numbering,
+    transforms,
+)
 from jobs.invoice_generation.settings import Settings, settings
 from jobs.invoice_generation.tables import CORRECTIONS, FOCUS_FILES, NUMBER_REGISTER
 from jobs.ledger.columns import AMOUNT
@@ -28,10 +37,20 @@ from jobs.runtime.ops import Unit
 from jobs.stages import BILLING_AGGREGATION, INGESTION, INVOICE_GENERATION
 
 WHAT_TO_DO = "Mend the account, the tax policy or the charges that are named"
+DOCUMENTS_LANE = document_lane.LANE
 FOCUS_ROWS = "focus_rows"  # the place of the rows of FOCUS files, among the places of the staged tables
 
 
 def plan(snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Planned]:
+    """What the lane that is asked for has to do: charges to be issued as documents, or issued documents to be rendered."""
+    if invocation.lane not in INVOICE_GENERATION.lanes:
+        raise CallError(
+            f"invoice_generation has no lane '{invocation.lane}'; its lanes are {', '.join(INVOICE_GENERATION.lanes)}. Nothing was started."
+        )
+    return (document_lane.plan if invocation.lane == DOCUMENTS_LANE else _plan_issue)(snapshot, period, invocation)
+
+
+def _plan_issue(snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Planned]:
     """One unit per tenant with charges; refused when usage has landed after they were made, frozen when issued."""
     policy, policies = settings(), tax_policies()
     issue_date = _issue_date(invocation, period)
@@ -132,7 +151,16 @@ def _issue_date(invocation: Invocation, period: Period) -> date:
         raise CallError(f"issue date '{told}' is not a date like 2026-11-01. Nothing was started.") from None
 
 
+def _is_rendering(house: House) -> bool:
+    return house.run.units[0].lane == DOCUMENTS_LANE
+
+
 def write(house: House) -> Written:
+    """Stage the candidates of the run's lane."""
+    return document_lane.write(house) if _is_rendering(house) else _write_issue(house)
+
+
+def _write_issue(house: House) -> Written:
     """Stage lines, taxes and headers of the month's documents, and the rows of the FOCUS files that tenants ask for."""
     policy = settings()
     issue_date = date.fromisoformat(house.run.parameters.get("issue_date") or str(policy.issue_date(house.run.month)))
@@ -218,11 +246,13 @@ def _tenants(house: House) -> dict[str, Tenant]:
 
 
 def audit(house: House) -> dict[str, DataFrame]:
-    """The frames of the gates.
+    """The frames of the gates of the run's lane.
 
     invoices: every document with what its lines and taxes add up to. lines: every charge with the lines it is on. focus: every
-    document whose tenant asks for FOCUS files, with what their rows add up to.
+    document whose tenant asks for FOCUS files, with what their rows add up to. In the lane of documents, documents alone.
     """
+    if _is_rendering(house):
+        return document_lane.audit(house)
     lines = house.staged("invoicing.invoice_lines")
     headers = house.staged("invoicing.invoices")
     asked = headers.where(F.col("tenant_id").isin(*focus.asking(_tenants(house))))
@@ -264,7 +294,12 @@ def _billed(house: House) -> DataFrame:
 def before_publish(
     house: House, staged: Mapping[str, str], passing: Sequence[str], note: Mapping[str, object]
 ) -> dict[str, str]:
-    """Number the documents that passed, then let their FOCUS files stand in documents/; returns where what is new is staged."""
+    """Number the documents that passed, then let their FOCUS files stand in documents/; returns where what is new is staged.
+
+    In the lane of documents: let the files that passed stand there.
+    """
+    if _is_rendering(house):
+        return document_lane.before_publish(house, staged, passing)
     places = _numbered(house, staged, passing, note)
     if FOCUS_ROWS in staged:
         places |= _focus_files(house, staged[FOCUS_ROWS], places["invoicing.invoices"], passing)

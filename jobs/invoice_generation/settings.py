@@ -73,6 +73,34 @@ class IssueControl(config.Strict):
     outlier_times: Decimal = Field(gt=1)  # a document beside the greatest of its account before
 
 
+class Documents(config.Strict):
+    """Which files a document has, and how closely they are looked at."""
+
+    formats: tuple[Literal["ubl", "pdf"], ...] = Field(default=("ubl", "pdf"), min_length=1)
+    validated_share: Decimal = Field(
+        default=Decimal("0.05"), ge=0, le=1
+    )  # of documents whose UBL the official rules are run on
+    default_language: str = Field(
+        default="en", pattern="^[a-z]{2}$"
+    )  # of PDFs for customers of a country that no language names
+    units: dict[str, str] = Field(default={})  # as usage calls a unit -> code of UN/ECE Recommendation 20
+
+    @field_validator("formats")
+    @classmethod
+    def _each_format_once(cls, formats: tuple[str, ...]) -> tuple[str, ...]:
+        if len(formats) != len(set(formats)):
+            raise ValueError("a format is named twice")
+        return formats
+
+    @field_validator("units")
+    @classmethod
+    def _codes(cls, units: dict[str, str]) -> dict[str, str]:
+        for unit, code in units.items():
+            if not re.fullmatch("[A-Z0-9]{2,3}", code):
+                raise ValueError(f"unit '{unit}' has '{code}', which is no code of UN/ECE Recommendation 20")
+        return units
+
+
 class Settings(config.Strict):
     """How charges become documents."""
 
@@ -83,6 +111,7 @@ class Settings(config.Strict):
     series: dict[Literal["invoice", "credit_note", "debit_note"], Series]
     issue_control: tuple[IssueControl, ...]
     numbering: dict[str, Numbering]  # by the seller's country; "*" is every other one
+    documents: Documents = Documents()
 
     @field_validator("numbering")
     @classmethod

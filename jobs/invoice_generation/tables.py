@@ -158,3 +158,27 @@ FOCUS_FILES = Table(  # one row per tenant, month, payer, currency and format; a
     ),
     kind="issued",
 )
+
+DOCUMENTS = Table(  # one row per tenant, invoice_id and format; a file that stands in documents/ (docs/documents.md)
+    "invoicing.documents",
+    T.StructType(
+        [
+            TENANT,
+            PERIOD,
+            optional("invoice_id", T.StringType()),
+            optional("invoice_number", T.StringType()),
+            optional("format", T.StringType()),  # ubl | pdf
+            optional("left_out", T.StringType()),  # why there is no such file, as a code; null where there is one
+            optional("layout", T.StringType()),  # ubl: en16931 | peppol; pdf: invoice | credit_note
+            optional("language", T.StringType()),  # of a PDF: ISO 639-1
+            optional("file_path", T.StringType()),  # below documents/
+            optional("content_sha256", T.StringType()),
+            optional("file_bytes", COUNT),
+            optional("rules_checked", T.BooleanType()),  # whether the official rules of the layout were run on it
+            optional("failed_rules", T.ArrayType(T.StringType())),  # ids of those that failed; null where they were not run
+            PUBLICATION,
+        ]
+    ),
+    kind="issued",
+    order=("invoice_id",),
+)

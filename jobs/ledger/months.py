@@ -11,11 +11,8 @@ TURN = "turn"  # an input of charges that share something with other months: as 
 
 def invoiced(snapshot: Snapshot, tenant: str) -> list[str]:
     """The months that were invoiced, oldest first."""
-    return sorted(
-        unit.period
-        for unit in snapshot.latest
-        if unit.stage == INVOICE_GENERATION.name and unit.tenant_id == tenant and unit.lane == "main"
-    )
+    mine = (unit for unit in snapshot.latest if unit.stage == INVOICE_GENERATION.name and unit.tenant_id == tenant)
+    return sorted(unit.period for unit in mine if unit.lane == "main")
 
 
 def open_before(snapshot: Snapshot, tenant: str, month: str) -> list[str]:

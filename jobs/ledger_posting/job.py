@@ -64,8 +64,10 @@ def _inputs(snapshot: Snapshot, tenant: str, period: Period, lane: str) -> dict[
         if unit.stage == LEDGER_POSTING.name and (unit.period < period.key or (of_the_month and unit.lane == RECEIPTS)):
             (happened if of_the_month else carried)[unit.id] = publication.fingerprint
         elif of_the_month and (
-            (unit.stage == INVOICE_GENERATION.name and unit.lane == MAIN)
-            or unit.stage in (PAYABLE_VALIDATION.name, PAYMENT_PLANNING.name, CASH_MATCHING.name)
+            (
+                unit.stage in (INVOICE_GENERATION.name, PAYABLE_VALIDATION.name, PAYMENT_PLANNING.name, CASH_MATCHING.name)
+                and unit.lane == "main"  # documents post nothing
+            )
             or (unit.stage == INGESTION.name and unit.lane == "open_items")
         ):
             happened[unit.id] = publication.fingerprint

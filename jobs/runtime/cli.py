@@ -45,6 +45,11 @@ def run(
     verb: Annotated[Optional[str], typer.Option(help="Only write, audit or publish.")] = None,  # noqa: UP045
     issue_date: Annotated[Optional[str], typer.Option(help="The date on the documents; fixed at first issue.")] = None,  # noqa: UP045
     replay: Annotated[Optional[str], typer.Option(help="tenant/feed/file to read again with a mended mapping.")] = None,  # noqa: UP045
+    lane: Annotated[str, typer.Option(help="Of a stage that has several: receipts, documents, ...")] = "main",
+    validated_share: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Lane documents: share of files that the official rules are run on; 1 is all."),
+    ] = None,
     from_raw: Annotated[
         bool, typer.Option("--from-raw", help="Rate every usage record, not the sums made at landing.")
     ] = False,
@@ -54,12 +59,15 @@ def run(
 ) -> None:
     """Run one stage for one month: write, audit, publish."""
     Period(period)
-    named = {"issue_date": issue_date, "replay": replay, "from": "raw" if from_raw else None}
+    named = {
+        "issue_date": issue_date, "replay": replay, "validated_share": validated_share, "from": "raw" if from_raw else None,
+    }  # fmt: skip
     invocation = Invocation(
         stage=stage,
         period=period,
         run_key=run_key or f"console-{secrets.token_hex(4)}",
         tenants=tuple(tenant or ()),
+        lane=lane,
         parameters={key: value for key, value in named.items() if value is not None},
         actor=os.environ.get("COUNTINGHOUSE_ACTOR") or getpass.getuser(),
         reason=reason,

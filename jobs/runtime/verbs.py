@@ -113,7 +113,9 @@ def audit(invocation: Invocation) -> Outcome:
         with step(f"{invocation.stage} {invocation.period}: judging candidates of {len(run.tenants)} tenants"):
             house = House(spark, Snapshot.now(), run)
             frames = job.audit(house)
-            judgement = gates.judge(invocation.stage, frames, stage.gates, run.tenants, f"{run.run_id}.{run.attempt}")
+            judgement = gates.judge(
+                invocation.stage, frames, stage.gates_of(invocation.lane), run.tenants, f"{run.run_id}.{run.attempt}"
+            )
         faults.reach("audit:judged")
         ops.append(ops.GATE_RESULTS, [records.gate_row(run, verdict) for verdict in judgement.verdicts])
         faults.reach("audit:stored")

@@ -18,7 +18,7 @@ DAGS = Path(__file__).resolve().parents[2] / "dags"
 FILES = sorted(DAGS.glob("*.py"))
 GROUPS_OF: dict[str, tuple[str, ...]] = {
     "ingest": ("ingestion",),
-    "monthly_billing": ("billing_aggregation", "invoice_generation", "ledger_posting"),
+    "monthly_billing": ("billing_aggregation", "invoice_generation", "ledger_posting", "invoice_generation_documents"),
     "vendor_payables": ("ingestion", "payable_validation", "payment_planning", "ledger_posting"),
     "cash_application": ("ingestion", "ledger_posting_receipts", "cash_matching", "ledger_posting"),
     "account_suspension": ("suspension_selection",),

@@ -1,0 +1,271 @@
+"""A document as it is shown: what a row of issued tables becomes, and what the renderers take.
+
+Amounts are as the reader sees them: a credit note credits positive amounts, which the tables hold as negative ones.
+"""
+
+from __future__ import annotations
+
+import calendar
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal, localcontext
+from typing import Any
+
+from jobs.ledger.money import NO_MINOR_UNITS, THREE_MINOR_UNITS
+from jobs.ledger.references import creditor_reference
+
+UNION = (  # prefixes of VAT numbers in the single market; Greece and Northern Ireland have their own
+    "AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "EL", "ES", "FI", "FR", "HR", "HU", "IE", "IT", "LT", "LU", "LV", "MT", "NL", "PL",
+    "PT", "RO", "SE", "SI", "SK", "XI",
+)  # fmt: skip
+NOTHING = Decimal(0)
+PRICE_DECIMALS = Decimal(1).scaleb(-15)
+EXACT = Decimal(1).scaleb(-18)  # the last decimal of a rated amount
+CLOSE = Decimal("0.01")  # how far a line may lie from quantity x price: the Peppol rules allow 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """A seller or a customer; what is not known is empty."""
+
+    id: str
+    name: str
+    country: str
+    street: str = ""
+    city: str = ""
+    postal_code: str = ""
+    region: str = ""
+    tax_id: str = ""
+    registration_number: str = ""
+    email: str = ""
+
+    @property
+    def vat_id(self) -> str:
+        """The tax number where it is one of VAT: with its country's prefix, as EN 16931 BR-CO-09 asks; else empty.
+
+        Its country is the party's own, or a member of the Union that the party is registered in.
+        """
+        number = compact(self.tax_id)
+        return number if number[:2] in (self.country, *UNION) and len(number) > 4 else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A bank account that may be paid to."""
+
+    iban: str
+    bic: str
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line; amount is quantity x price, rounded. Of what does not multiply out, one is sold, and `detail` is the quantity."""
+
+    line_no: int
+    product_id: str
+    region: str
+    unit: str
+    quantity: Decimal
+    price: Decimal
+    amount: Decimal
+    tax_category: str
+    tax_rate: Decimal  # a share
+    begins: date
+    ends: date
+    detail: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """A part of a tax: all of it, or what the federation and a state take each."""
+
+    name: str
+    rate: Decimal
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Tax:
+    """The tax of a document in one category at one rate."""
+
+    category: str
+    rate: Decimal  # a share: of all its components
+    taxable: Decimal
+    amount: Decimal
+    components: tuple[Component, ...]
+    code: str = ""  # VATEX
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """An invoice or a credit note."""
+
+    tenant_id: str
+    invoice_id: str
+    number: str
+    is_credit_note: bool
+    issue_date: date
+    due_date: date
+    begins: date
+    ends: date
+    currency: str
+    seller: Party
+    buyer: Party
+    accounts: tuple[Account, ...]
+    lines: tuple[Line, ...]
+    taxes: tuple[Tax, ...]
+    net: Decimal
+    tax: Decimal
+    gross: Decimal
+    rounding: Decimal
+    prepaid: Decimal
+    payable: Decimal
+    original_number: str = ""
+    original_date: date | None = None
+    reason: str = ""  # why it corrects the original
+
+    @property
+    def places(self) -> int:
+        """The decimals of its currency."""
+        return places(self.currency)
+
+    @property
+    def reference(self) -> str:
+        """What the payer is to write: a creditor reference, or the number itself where none can be made."""
+        return creditor_reference(self.number) or self.number
+
+    @property
+    def account(self) -> Account | None:
+        """Where to pay to: the seller's first account in the currency, else its first one."""
+        return next((one for one in self.accounts if one.currency == self.currency), next(iter(self.accounts), None))
+
+
+def places(currency: str) -> int:
+    """The decimals of a currency's amounts; as jobs.ledger.money.minor_units says it to Spark."""
+    return 0 if currency in NO_MINOR_UNITS else 3 if currency in THREE_MINOR_UNITS else 2
+
+
+def compact(number: str) -> str:
+    """A tax number without the signs people put between its parts."""
+    return "".join(sign for sign in number.upper() if sign.isalnum())
+
+
+def of_row(row: Mapping[str, Any], seller: Party, accounts: tuple[Account, ...]) -> Document:
+    """The document of a row of documents.frame(). Raises nothing: what a format cannot say, that format finds out."""
+    is_credit_note = row["document_type"] == "credit_note"
+    sign = -1 if is_credit_note else 1
+    lines = tuple(_line(line, sign, row) for line in row["lines"])
+    return Document(
+        tenant_id=row["tenant_id"],
+        invoice_id=row["invoice_id"],
+        number=row["invoice_number"],
+        is_credit_note=is_credit_note,
+        issue_date=row["issue_date"],
+        due_date=row["due_date"],
+        begins=min((row["period"], *(line.begins for line in lines))),
+        ends=_month_end(row["period"]),
+        currency=row["currency"],
+        seller=seller,
+        buyer=Party(
+            id=row["account_id"],
+            country=row["customer_country"] or "",
+            name=row["legal_name"] or row["account_id"],
+            region=row["customer_region"] or "",
+            **{name: row[name] or "" for name in ("street", "city", "postal_code", "tax_id", "email")},
+        ),
+        accounts=accounts,
+        lines=lines,
+        taxes=taxes(row["taxes"], sign),
+        net=sign * row["net_amount"],
+        tax=sign * row["tax_amount"],
+        gross=sign * row["gross_amount"],
+        rounding=sign * (row["rounding_amount"] or NOTHING),
+        prepaid=sign * (row["prepaid_amount"] or NOTHING),
+        payable=sign * (row["gross_amount"] if row["payable_amount"] is None else row["payable_amount"]),
+        original_number=row["original_number"] or "",
+        original_date=row["original_date"],
+        reason=row["correction_reason"] or "",
+    )
+
+
+def _line(row: Mapping[str, Any], sign: int, document: Mapping[str, Any]) -> Line:
+    amount = sign * row["line_amount"]
+    begins = row["service_period"] or document["period"]
+    quantity, price = multiplied_out(row["quantity"], sign * (row["rated_amount"] or NOTHING), amount)
+    as_a_whole = quantity is None
+    return Line(
+        line_no=row["line_no"],
+        product_id=row["product_id"] or "",
+        region=row["region"] or "",
+        unit=row["unit"] or "",
+        quantity=quantity if quantity is not None else Decimal(-1 if amount < 0 else 1),
+        price=price if quantity is not None else abs(amount),
+        amount=amount,
+        tax_category=row["tax_category"] or "",
+        tax_rate=row["tax_rate"] if row["tax_rate"] is not None else NOTHING,
+        begins=begins,
+        ends=_month_end(begins),
+        detail=row["quantity"] if as_a_whole and row["quantity"] and row["unit"] else None,
+    )
+
+
+def multiplied_out(quantity: Decimal | None, rated: Decimal, amount: Decimal) -> tuple[Decimal | None, Decimal]:
+    """The quantity and the price that multiply to a rated amount; no quantity where they do not, or the line was rounded further.
+
+    No price is negative: what is given back has a negative quantity. A tiered charge has no one price unless its average is exact.
+    """
+    if not quantity or not rated:
+        return None, NOTHING
+    with localcontext() as context:
+        context.prec = 60
+        price = (abs(rated) / abs(quantity)).quantize(PRICE_DECIMALS)
+        signed = abs(quantity).copy_sign(rated)
+        is_exact = abs(signed * price - rated) <= EXACT and abs(rated - amount) <= CLOSE
+        return (signed.normalize(), price.normalize()) if is_exact else (None, NOTHING)
+
+
+def taxes(rows: Iterable[Mapping[str, Any]], sign: int = 1) -> tuple[Tax, ...]:
+    """The taxes of a document by category and rate. rows: those of INVOICE_TAXES; rows of one rule are the components of one tax."""
+    by_rule: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        by_rule.setdefault((row["tax_category"] or "", row["tax_rule"] or ""), []).append(row)
+    found: dict[tuple[str, Decimal], Tax] = {}
+    for (category, _), parts in sorted(by_rule.items()):
+        parts.sort(key=lambda part: (part["tax_component"] or "", part["tax_rate"]))
+        components = tuple(
+            Component(part["tax_component"] or "VAT", part["tax_rate"], sign * part["tax_amount"]) for part in parts
+        )
+        rate = sum((part.rate for part in components), NOTHING)
+        one = Tax(
+            category=category,
+            rate=rate,
+            taxable=sign * parts[0]["taxable_amount"],
+            amount=sum((part.amount for part in components), NOTHING),
+            components=components,
+            code=parts[0]["exemption_code"] or "",
+            reason=parts[0]["exemption_reason"] or "",
+        )
+        before = found.get((category, rate))
+        found[category, rate] = _together(before, one) if before else one
+    return tuple(found[key] for key in sorted(found))
+
+
+def _together(one: Tax, other: Tax) -> Tax:
+    """Two taxes of one category and rate, which a document tells once."""
+    names = sorted({(part.name, part.rate) for part in (*one.components, *other.components)})
+    components = tuple(
+        Component(name, rate, sum((p.amount for p in (*one.components, *other.components) if (p.name, p.rate) == (name, rate)), NOTHING))
+        for name, rate in names
+    )  # fmt: skip
+    reasons = dict.fromkeys(reason for reason in (one.reason, other.reason) if reason)
+    return Tax(
+        one.category, one.rate, one.taxable + other.taxable, one.amount + other.amount, components, one.code or other.code,
+        "; ".join(reasons),
+    )  # fmt: skip
+
+
+def _month_end(day: date) -> date:
+    return day.replace(day=calendar.monthrange(day.year, day.month)[1])
