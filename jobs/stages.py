@@ -32,7 +32,7 @@ INGESTION = Stage(
     outputs=(
         "raw.landed_files", "raw.quarantine", "raw.accounts", "raw.prices", "raw.usage", "billing.usage_rollup",
         "billing.waiting", "raw.vendors", "raw.purchase_orders", "raw.payables", "raw.bank_transactions", "raw.open_items", "raw.disputes",
-        "raw.promises", "raw.exemptions", "raw.credits", "raw.fx_rates",
+        "raw.promises", "raw.exemptions", "raw.credits", "raw.fx_rates", "raw.tax_rates", "raw.tax_registrations",
     ),
     gates=("files", "usage"),
     grain=None,
@@ -49,11 +49,16 @@ BILLING_AGGREGATION = Stage(
 )  # fmt: skip
 INVOICE_GENERATION = Stage(
     name="invoice_generation",
-    inputs=("raw.landed_files", "raw.accounts", "billing.charges", "billing.adjustments"),
+    inputs=(
+        "raw.landed_files", "raw.accounts", "raw.exemptions", "raw.tax_rates", "raw.tax_registrations", "billing.charges",
+        "billing.adjustments", "invoicing.carried_forward",
+    ),
     outputs=(
-        "invoicing.invoices", "invoicing.invoice_lines", "invoicing.invoice_taxes", "invoicing.number_register", "invoicing.focus_files",
+        "invoicing.invoices", "invoicing.invoice_lines", "invoicing.invoice_taxes", "invoicing.carried_forward",
+        "invoicing.number_register", "invoicing.focus_files",
     ),
     gates=("invoices", "lines", "focus"),
+    looks_back=True,
 )  # fmt: skip
 PAYABLE_VALIDATION = Stage(
     name="payable_validation",

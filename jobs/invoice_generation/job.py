@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 
 from deltalake.exceptions import CommitFailedError
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.invoice_generation import focus, focus_files, numbering, transforms
+from jobs.invoice_generation import amounts, decisions, focus, focus_files, numbering, transforms
+from jobs.invoice_generation.customers import customers
 from jobs.invoice_generation.settings import settings
 from jobs.invoice_generation.tables import FOCUS_FILES, NUMBER_REGISTER
 from jobs.ledger.columns import AMOUNT
 from jobs.ledger.facts import current_accounts
-from jobs.ledger.months import TURN, turn_of
+from jobs.ledger.months import CARRIED, TURN, carried_from, turn_of
 from jobs.ledger.periods import Period
-from jobs.ledger.taxes import TaxPolicy, tax_policies, tax_policy
+from jobs.ledger.taxes import Taxes, taxes
 from jobs.ledger.tenants import Tenant, chosen, tenants
 from jobs.runtime import delta_log, environment, faults, storage
 from jobs.runtime.contract import Invocation, Planned, Written
@@ -27,12 +28,13 @@ from jobs.runtime.ops import Unit
 from jobs.stages import BILLING_AGGREGATION, INGESTION, INVOICE_GENERATION
 
 WHAT_TO_DO = "Mend the account, the tax policy or the charges that are named"
+TAX_FEEDS = ("exemptions", "tax_rates", "tax_registrations")
 FOCUS_ROWS = "focus_rows"  # the place of the rows of FOCUS files, among the places of the staged tables
 
 
 def plan(snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Planned]:
     """One unit per tenant with charges; refused when usage has landed after they were made, frozen when issued."""
-    policy, policies = settings(), tax_policies()
+    policy, told = settings(), taxes()
     issue_date = _issue_date(invocation, period)
     planned = []
     for name, tenant in chosen(invocation.tenants).items():
@@ -42,6 +44,7 @@ def plan(snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Pla
         if issued:
             planned.append(Planned(unit, {}, frozen=f"issued by {issued.run_id}; later facts are adjusted in an open month"))
             continue
+        waiting = carried_from(snapshot, name, period.key)
         if charges is None:
             if invocation.tenants:
                 raise UpstreamMissing(
@@ -69,8 +72,13 @@ def plan(snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Pla
         planned.append(
             Planned(
                 unit,
-                {"billing.charges": charges.fingerprint, "raw.accounts": accounts},
-                configuration=_configuration(tenant, policies, issue_date) | {"settings": policy.resolved()},
+                {
+                    "billing.charges": charges.fingerprint,
+                    "raw.accounts": accounts,
+                    **_facts(snapshot, name),
+                    CARRIED: ", ".join(waiting),
+                },
+                configuration=_configuration(tenant, told, period.last_day) | {"settings": policy.resolved()},
                 parameters={"issue_date": str(issue_date)},
             )
         )
@@ -82,13 +90,22 @@ def plan(snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Pla
     return planned
 
 
-def _configuration(tenant: Tenant, policies: dict[str, TaxPolicy], day: date) -> dict[str, str]:
-    """The part of the configuration that this tenant's documents of that day depend on."""
-    used = {entity.tax_policy for entity in tenant.legal_entities}
-    in_force = {name: tax_policy(name, policies).in_force(day) for name in sorted(used)}
-    rates = {name: ";".join(rate.resolved() for rate in lines) for name, lines in in_force.items()}
+def _facts(snapshot: Snapshot, tenant: str) -> dict[str, str]:
+    """What its taxes were decided by, of the feeds that it has delivered."""
+    delivered = {feed: snapshot.fingerprint(Unit(INGESTION.name, tenant, "all", feed)) for feed in TAX_FEEDS}
+    return {f"raw.{feed}": fingerprint for feed, fingerprint in delivered.items() if fingerprint}
+
+
+def _configuration(tenant: Tenant, told: Taxes, day: date) -> dict[str, str]:
+    """The part of the configuration that this tenant's documents of a month ending on that day depend on."""
+    used = told.used(_policies([tenant]), tenant.tenant, day)
     asked = {"outputs": tenant.outputs.resolved()} if tenant.outputs.focus else {}
-    return {"legal_entities": ";".join(entity.resolved() for entity in tenant.legal_entities), **rates, **asked}
+    return {"legal_entities": ";".join(entity.resolved() for entity in tenant.legal_entities), **used, **asked}
+
+
+def _policies(sellers: Iterable[Tenant]) -> list[str]:
+    """The tax policies that their legal entities go by."""
+    return sorted({entity.tax_policy for tenant in sellers for entity in tenant.legal_entities})
 
 
 def _issue_date(invocation: Invocation, period: Period) -> date:
@@ -106,22 +123,34 @@ def write(house: House) -> Written:
     policy = settings()
     issue_date = date.fromisoformat(house.run.parameters.get("issue_date") or str(policy.issue_date(house.run.month)))
     accounts = current_accounts(house.standing("raw.accounts"))
-    selling = transforms.sellers(house.spark, list(_tenants(house).values()))
-    # The tax point is the last day of the billed month, not the day the document is written.
-    taxing = transforms.rates(house.spark, tax_policies(), _last_day(house.run.month))
-    lines = transforms.lines(_billed(house), accounts, selling, taxing, policy.rounding).persist()
-    taxes = transforms.taxes(lines, policy.rounding)
+    every = transforms.held(transforms.lines(_decided(house, accounts), policy.rounding), policy.holding).persist()
+    lines = transforms.issued(every)
     staged = {
         "invoicing.invoice_lines": house.stage(lines, "invoicing.invoice_lines"),
-        "invoicing.invoice_taxes": house.stage(taxes, "invoicing.invoice_taxes"),
+        "invoicing.invoice_taxes": house.stage(amounts.taxes(lines), "invoicing.invoice_taxes"),
+        CARRIED: house.stage(transforms.carried_forward(every), CARRIED),
     }
     headers = transforms.invoices(lines, house.staged("invoicing.invoice_taxes"), policy, issue_date)
     staged["invoicing.invoices"] = house.stage(headers, "invoicing.invoices")
     if focus.asking(_tenants(house)):
         staged[FOCUS_ROWS] = house.beside(FOCUS_ROWS)
         _focus_rows(house, lines, accounts).write.mode("overwrite").parquet(staged[FOCUS_ROWS])
-    lines.unpersist()
+    every.unpersist()
     return Written(staged)
+
+
+def _decided(house: House, accounts: DataFrame) -> DataFrame:
+    """All that the month's documents bill, each charge with its seller and its tax, or the reason why it is held."""
+    told, tenants = taxes(), list(_tenants(house).values())
+    policies, month = _policies(tenants), house.run.month
+    known = customers(
+        accounts, house.standing("raw.tax_registrations"), house.standing("raw.exemptions"), told.territories, month.last_day,
+        settings().oldest_id_check_days,
+    )  # fmt: skip
+    selling = transforms.sellers(house.spark, tenants, told, settings().rounding)
+    sold = transforms.sold(_billed(house), known, selling, transforms.products(house.spark, told, tenants))
+    charged = decisions.rates(house.spark, told, policies, house.standing("raw.tax_rates"))
+    return decisions.decided(sold, house.spark, told, policies, charged)
 
 
 def _focus_rows(house: House, lines: DataFrame, accounts: DataFrame) -> DataFrame:
@@ -131,12 +160,6 @@ def _focus_rows(house: House, lines: DataFrame, accounts: DataFrame) -> DataFram
     return focus.rows(lines, house.staged("invoicing.invoice_taxes"), shared)
 
 
-def _last_day(period: Period) -> date:
-    from datetime import timedelta
-
-    return period.next.first_day - timedelta(days=1)
-
-
 def _tenants(house: House) -> dict[str, Tenant]:
     return {name: tenant for name, tenant in tenants().items() if name in house.run.tenants}
 
@@ -144,7 +167,7 @@ def _tenants(house: House) -> dict[str, Tenant]:
 def audit(house: House) -> dict[str, DataFrame]:
     """The frames of the gates.
 
-    invoices: every document with what its lines and taxes add up to. lines: every charge with the lines it is on. focus: every
+    invoices: every document with what its lines and taxes add up to. lines: every charge with the lines it is on, or what carries it. focus: every
     document whose tenant asks for FOCUS files, with what their rows add up to.
     """
     lines = house.staged("invoicing.invoice_lines")
@@ -152,7 +175,7 @@ def audit(house: House) -> dict[str, DataFrame]:
     asked = headers.where(F.col("tenant_id").isin(*focus.asking(_tenants(house))))
     return {
         "invoices": transforms.invoices_account(headers, lines, house.staged("invoicing.invoice_taxes")),
-        "lines": transforms.lines_account(lines, _billed(house)),
+        "lines": transforms.lines_account(lines, house.staged(CARRIED), _billed(house)),
         "focus": focus.account(_staged_rows(house, house.beside(FOCUS_ROWS)), asked),
     }
 
@@ -165,7 +188,14 @@ def _staged_rows(house: House, place: str) -> DataFrame:
 
 
 def _billed(house: House) -> DataFrame:
-    return transforms.billed(house.read("billing.charges"), house.read("billing.adjustments"))
+    """The month's charges and adjustments, and what earlier months have carried forward to it."""
+    mine = F.lit(False)
+    for tenant in house.run.tenants:
+        months = [Period(month).first_day for month in carried_from(house.snapshot, tenant, house.run.month.key)]
+        mine = mine | ((F.col("tenant_id") == tenant) & F.col("period").isin(*months) if months else F.lit(False))
+    waiting = transforms.carried_in(house.read_all_months(CARRIED).where(mine), house.run.month)
+    billed = transforms.billed(house.read("billing.charges"), house.read("billing.adjustments"))
+    return billed.unionByName(waiting, allowMissingColumns=True)
 
 
 def before_publish(
