@@ -169,12 +169,17 @@ def is_exempt(day: Column) -> Column:
 def _placed(accounts: DataFrame, told: Territories, day: date) -> DataFrame:
     """Accounts with what their address means for tax: territory, territory_treatment, vat_country, rate_place, in_eu, region_code."""
     members = [member.country for member in told.members if _holds(member, day)]
+    in_force = [one for one in told.territories if _holds(one, day)]
+    country = F.col("country")
+    for alias in (one for one in in_force if one.name is None):
+        country = F.when(F.col("country") == alias.country, F.lit(alias.of)).otherwise(country)
     region = F.upper(F.trim(F.regexp_replace("region", r"^[A-Za-z]{2}-", "")))
     codes = {f"{country}|{name}": code for country, names in told.regions.items() for name, code in names.items()}
     coded = F.create_map(*(F.lit(text) for pair in sorted(codes.items()) for text in pair)) if codes else None
-    known = coded[F.concat_ws("|", "country", region)] if coded is not None else F.lit(None)
-    found = accounts.withColumn("found", _territory([one for one in told.territories if _holds(one, day)]))
-    vat_country = F.coalesce("found.of", "country")
+    known = coded[F.concat(country, F.lit("|"), region)] if coded is not None else F.lit(None)
+    named = [one for one in in_force if one.name is not None]
+    found = accounts.withColumn("law_country", country).withColumn("found", _territory(named))
+    vat_country = F.coalesce("found.of", "law_country")
     outside = F.coalesce(F.col("found.treatment") == "outside", F.lit(False))
     return found.select(
         *accounts.columns,
@@ -190,10 +195,11 @@ def _placed(accounts: DataFrame, told: Territories, day: date) -> DataFrame:
 def _territory(territories: list[Territory]) -> Column:
     """The first territory that an address lies in: name, treatment, of, place; null for none."""
     code = F.regexp_replace(F.upper("postal_code"), r"[^0-9A-Z]", "")
-    postcode = F.when(F.substring(code, 1, 2) == F.col("country"), F.substring(code, 3, 20)).otherwise(code)
+    country = F.col("law_country")
+    postcode = F.when(F.substring(code, 1, 2).isin(country, F.col("country")), F.substring(code, 3, 20)).otherwise(code)
     chosen = None
     for one in territories:
-        lies = F.col("country") == one.country
+        lies = country == one.country
         if one.postcodes is not None:
             lies = lies & F.coalesce(postcode.rlike(one.postcodes), F.lit(False))
         parts = {"name": one.name, "treatment": one.treatment, "of": one.of, "place": one.place}

@@ -136,9 +136,8 @@ def _with_seller(rows: DataFrame, selling: DataFrame) -> DataFrame:
         return (named(one) | one["serves_others"]) & that & begun & (one["sold_to"].isNull() | (day < one["sold_to"]))
 
     def ranked(one: Column) -> Column:
-        return F.struct(
-            (~named(one)).alias("general"), (F.size(one["products"]) == 0).alias("all"), one["at"].alias("at"), one
-        )
+        told = {"general": ~named(one), "everything": F.size(one["products"]) == 0, "at": one["at"], "offer": one}
+        return F.named_struct(*(part for name, value in told.items() for part in (F.lit(name), value)))
 
     best = F.array_min(F.transform(F.filter("offers", fits), ranked))
     known = rows.join(F.broadcast(selling), on="tenant_id", how="left").withColumn("seller", best["offer"])
