@@ -39,7 +39,7 @@ INGESTION = Stage(
     outputs=(
         "raw.landed_files", "raw.quarantine", "raw.accounts", "raw.prices", "raw.usage", "billing.usage_rollup",
         "billing.waiting", "raw.vendors", "raw.purchase_orders", "raw.payables", "raw.bank_transactions", "raw.open_items", "raw.disputes",
-        "raw.promises", "raw.exemptions", "raw.credits", "raw.fx_rates", "raw.invoice_corrections",
+        "raw.promises", "raw.exemptions", "raw.credits", "raw.fx_rates", "raw.invoice_corrections", "raw.tax_rates", "raw.tax_registrations",
     ),
     gates=("files", "usage"),
     grain=None,
@@ -57,12 +57,13 @@ BILLING_AGGREGATION = Stage(
 INVOICE_GENERATION = Stage(
     name="invoice_generation",
     inputs=(
-        "raw.landed_files", "raw.accounts", "billing.charges", "billing.adjustments", "invoicing.invoices", "invoicing.invoice_lines",
-        "invoicing.invoice_taxes", "invoicing.corrections", "invoicing.documents", "raw.invoice_corrections",
+        "raw.landed_files", "raw.accounts", "raw.exemptions", "raw.tax_rates", "raw.tax_registrations", "raw.invoice_corrections",
+        "billing.charges", "billing.adjustments", "invoicing.carried_forward", "invoicing.invoices", "invoicing.invoice_lines",
+        "invoicing.invoice_taxes", "invoicing.corrections", "invoicing.documents",
     ),
     outputs=(
-        "invoicing.invoices", "invoicing.invoice_lines", "invoicing.invoice_taxes", "invoicing.number_register", "invoicing.focus_files",
-        "invoicing.corrections", "invoicing.documents",
+        "invoicing.invoices", "invoicing.invoice_lines", "invoicing.invoice_taxes", "invoicing.carried_forward",
+        "invoicing.number_register", "invoicing.focus_files", "invoicing.corrections", "invoicing.documents",
     ),
     gates=("invoices", "lines", "corrections", "issue_control", "focus", "documents"),
     lanes=("main", "documents"),  # what is issued stands, whether or not it can be rendered

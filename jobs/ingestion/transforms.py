@@ -26,6 +26,7 @@ ACCEPTED, QUARANTINED, DUPLICATE = "accepted", "quarantined", "duplicate"
 CONFLICT, MOVED = "conflict", "moved"  # why a row that says something of an earlier one is quarantined
 CURRENCY = "^[A-Z]{3}$"
 COUNTRY = "^[A-Z]{2}$"
+REGISTRATION_STATUSES = ("valid", "invalid", "in_check")  # what a registry says of a tax id
 MONEY = {
     "bank_transactions": ("amount",),
     "open_items": ("original_amount", "open_amount"),
@@ -241,6 +242,14 @@ def _domain_reasons(feed: FeedType, settings: Settings) -> list[Column]:
                 F.lit("action: a write-off has neither share nor line"),
             ),
         ]
+    if feed.name == "tax_rates":
+        return [
+            F.when((F.col("rate") < 0) | (F.col("rate") >= 1), F.lit("rate: not a share from 0 to below 1")),
+            F.when(F.col("valid_to") <= F.col("valid_from"), F.lit("valid_to: not after valid_from")),
+        ]
+    if feed.name == "tax_registrations":
+        known = F.col("status").isin(*REGISTRATION_STATUSES)
+        return [F.when(~known, F.lit(f"status: not one of {', '.join(REGISTRATION_STATUSES)}"))]
     if feed.name == "credits":
         products = F.from_json("products", "array<string>")
         listed = F.coalesce((F.size(products) > 0) & ~F.exists(products, lambda one: one.isNull()), F.lit(False))

@@ -11,8 +11,9 @@ from datetime import date
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from jobs.invoice_generation import amounts
 from jobs.invoice_generation.settings import RoundingPolicy
-from jobs.invoice_generation.tables import CORRECTIONS, INVOICE_LINES, INVOICE_TAXES, INVOICES
+from jobs.invoice_generation.tables import CORRECTIONS, INVOICE_LINES, INVOICES, LINE_TAXES
 from jobs.ledger.allocation import allocated
 from jobs.ledger.columns import AMOUNT, QUANTITY, RATED
 from jobs.ledger.corrections import CANCEL, CREDIT, CREDIT_NOTE, DEBIT, DEBIT_NOTE, WRITE_OFF
@@ -20,7 +21,6 @@ from jobs.ledger.identity import natural_id
 from jobs.ledger.money import exact_product, in_minor_units, rounded
 
 DOCUMENT = ["tenant_id", "invoice_id"]
-TAXED = [*DOCUMENT, "tax_category", "tax_rule"]  # what the lines of a document share that are taxed alike
 REFUSALS = {  # reason code -> whether it holds of a request beside its original
     "no such document": "invoice_id IS NULL",
     "not an invoice": "document_type <> 'invoice'",
@@ -44,19 +44,19 @@ def pending(requests: DataFrame, settled: DataFrame, month_end: date) -> DataFra
     return due.withColumn("turn", F.row_number().over(turn)).where(F.col("turn") == 1).drop("turn")
 
 
-def judged(requests: DataFrame, invoices: DataFrame, lines: DataFrame) -> DataFrame:
+def judged(requests: DataFrame, invoices: DataFrame, all_lines: DataFrame) -> DataFrame:
     """Requests beside the document that they name, with reason_code, null where they are carried out.
 
-    requests: as pending() returns them. invoices, lines: INVOICES and INVOICE_LINES of all months. Returns the request with the original's
+    requests: as pending() returns them. invoices, all_lines: INVOICES and INVOICE_LINES of all months. Returns the request with the original's
     header and net_left: what no correction has taken back yet, of the line that is named or of all.
     """
-    left = _left(lines, invoices)
+    left = _left(all_lines, invoices)
     of_line = F.col("r.line_no").isNull() | (F.col("r.line_no") == F.col("l.line_no"))
-    headers = invoices.select(
+    known = invoices.select(
         "tenant_id", "invoice_id", "invoice_number", "document_type", "legal_entity_id", "account_id", "customer_country",
         "customer_region", "currency",
     )  # fmt: skip
-    named = requests.join(headers, on=["tenant_id", "invoice_number"], how="left")
+    named = requests.join(known, on=["tenant_id", "invoice_number"], how="left")
     same = (F.col("r.tenant_id") == F.col("l.tenant_id")) & (F.col("r.invoice_id") == F.col("l.invoice_id"))
     numbers = F.sort_array(F.collect_set("l.line_no")).alias("line_numbers")
     sums = (
@@ -73,35 +73,41 @@ def judged(requests: DataFrame, invoices: DataFrame, lines: DataFrame) -> DataFr
     return told.withColumn("reason_code", why)
 
 
-def _left(lines: DataFrame, invoices: DataFrame) -> DataFrame:
-    """Every line of an invoice with `left`: what no correction has taken back yet."""
-    corrected = (
-        lines.where(F.col("corrects_charge_id").isNotNull())
-        .join(invoices.select(*DOCUMENT, "original_invoice_id"), on=DOCUMENT, how="inner")
-        .groupBy(
-            "tenant_id", F.col("original_invoice_id").alias("invoice_id"), F.col("corrects_charge_id").alias("charge_id")
-        )
-        .agg(F.sum("line_amount").cast(AMOUNT).alias("corrected"))
+def _left(all_lines: DataFrame, invoices: DataFrame) -> DataFrame:
+    """Every line of an invoice with `left`, what no correction has taken back yet, and `taxes_left`, the same of each of its taxes."""
+    key = [*DOCUMENT, "charge_id"]
+    named = invoices.select(*DOCUMENT, "original_invoice_id")
+    told = all_lines.join(named, on=DOCUMENT, how="inner").withColumns(
+        {
+            "invoice_id": F.coalesce("original_invoice_id", "invoice_id"),
+            "charge_id": F.coalesce("corrects_charge_id", "charge_id"),
+        }
     )
-    original = lines.where(F.col("corrects_charge_id").isNull())
-    left = (F.col("line_amount") + F.coalesce("corrected", F.lit(0).cast(AMOUNT))).cast(AMOUNT)
-    return original.join(corrected, on=[*DOCUMENT, "charge_id"], how="left").withColumn("left", left).drop("corrected")
+    nets = told.groupBy(*key).agg(F.sum("line_amount").cast(AMOUNT).alias("left"))
+    parts = told.select(*key, F.explode("line_taxes").alias("part")).groupBy(*key, "part.component", "part.rate")
+    summed = parts.agg(F.sum("part.amount").cast(AMOUNT).alias("amount"))
+    taxes = summed.groupBy(*key).agg(
+        F.array_sort(F.collect_set(F.struct("component", "rate", "amount"))).alias("taxes_left")
+    )
+    original = all_lines.where(F.col("corrects_charge_id").isNull())
+    return original.join(nets, on=key, how="inner").join(taxes, on=key, how="left")
 
 
-def correcting_lines(
-    asked: DataFrame, invoices: DataFrame, lines: DataFrame, policy: RoundingPolicy, period: date
+def lines(
+    asked: DataFrame, invoices: DataFrame, all_lines: DataFrame, taxes: DataFrame, policy: RoundingPolicy, period: date
 ) -> DataFrame:
     """The lines of the documents that requests come to: INVOICE_LINES without publication_id, with the document's header beside.
 
-    asked: as judged() returns them. A line says what it takes back, or adds, of one line of the original: a share of it, all that is left,
-    or its part of an amount, in proportion to what is left. Tax stays what was decided for the original.
+    asked: as judged() returns them. invoices, all_lines, taxes: what was issued in all months. A line says what it takes back, or adds,
+    of one line of the original: a share of it, all that is left, or its part of an amount, in proportion to what is left. Tax stays
+    what was decided for the original.
     """
     made = asked.where(F.col("reason_code").isNull() & (F.col("action") != WRITE_OFF)).select(
         "tenant_id", "correction_id", "invoice_id", "action", "account_id", "legal_entity_id", "customer_country", "customer_region",
         F.col("reason").alias("correction_reason"), F.col("line_no").alias("asked_line"), F.col("amount").alias("asked_amount"),
         F.col("share").alias("asked_share"),
     )  # fmt: skip
-    original = _left(lines, invoices)
+    original = _left(all_lines, invoices)
     taken = made.join(original, on=DOCUMENT, how="inner").where(
         F.col("asked_line").isNull() | (F.col("asked_line") == F.col("line_no"))
     )
@@ -145,34 +151,29 @@ def correcting_lines(
     columns = [field.name for field in INVOICE_LINES.schema.fields if field.name != "publication_id"]
     beside = (
         "legal_entity_id", "account_id", "customer_country", "customer_region", "document_type", "payment_terms_days", "kind", "price_id",
-        "original_invoice_id", "correction_reason", "correction_id", "action",
+        "original_invoice_id", "correction_reason", "correction_id", "action", "exemption_code", "exemption_reason",
     )  # fmt: skip
-    return renewed.select(*columns, *beside)
+    return _taxed(renewed, taxes, policy).select(*columns, *beside)
 
 
-def correcting_taxes(made: DataFrame, taxes: DataFrame, invoices: DataFrame, policy: RoundingPolicy) -> DataFrame:
-    """The taxes of correcting documents: INVOICE_TAXES without publication_id.
-
-    made: as correcting_lines() returns them. taxes: INVOICE_TAXES of all months. Each tax of the original is charged on what is corrected,
-    at its rate; what is cancelled gives back what is left of it, to the last digit.
-    """
-    based = made.groupBy(
-        "tenant_id", "period", "invoice_id", "original_invoice_id", "action", "tax_category", "tax_rule"
-    ).agg(F.sum("line_amount").cast(AMOUNT).alias("taxable_amount"))
-    charged = taxes.join(invoices.select(*DOCUMENT, "original_invoice_id"), on=DOCUMENT, how="inner").withColumn(
-        "invoice_id", F.coalesce("original_invoice_id", "invoice_id")
+def _taxed(made: DataFrame, taxes: DataFrame, policy: RoundingPolicy) -> DataFrame:
+    """Correcting lines with their taxes: each part of the original's, at its rate; what is cancelled gives back all that is left of it."""
+    rates = F.transform(
+        "taxes_left", lambda part: F.struct(part["component"].alias("component"), part["rate"].alias("rate"))
     )
-    parts = ["tax_component", "tax_rate", "currency", "exemption_code", "exemption_reason"]
-    left = charged.groupBy(*TAXED, *parts).agg(F.sum("tax_amount").cast(AMOUNT).alias("tax_left"))
-    originals = left.withColumnRenamed("invoice_id", "original_invoice_id")
-    both = based.join(originals, on=["tenant_id", "original_invoice_id", "tax_category", "tax_rule"], how="inner")
-    at_rate = rounded(F.col("taxable_amount") * F.col("tax_rate"), F.col("currency"), policy.method)
-    tax = F.when(F.col("action") == CANCEL, -F.col("tax_left")).otherwise(at_rate).cast(AMOUNT)
-    columns = [field.name for field in INVOICE_TAXES.schema.fields if field.name != "publication_id"]
-    return both.withColumn("tax_amount", tax).select(*columns)
+    terms = {"components": rates, "tax_per": F.lit("document"), "tax_method": F.lit(policy.method)}
+    charged = amounts.with_taxes(made.withColumns(terms).drop("line_taxes"))
+    back = F.transform("taxes_left", lambda part: part.withField("amount", (-part["amount"]).cast(AMOUNT)))
+    told = F.when(F.col("action") == CANCEL, back.cast(LINE_TAXES)).otherwise(F.col("line_taxes"))
+    reasons = taxes.groupBy("tenant_id", F.col("invoice_id").alias("original_invoice_id"), "tax_category").agg(
+        F.min("exemption_code").alias("exemption_code"), F.min("exemption_reason").alias("exemption_reason")
+    )
+    return charged.withColumn("line_taxes", told).join(
+        reasons, on=["tenant_id", "original_invoice_id", "tax_category"], how="left"
+    )
 
 
-def correcting_headers(made: DataFrame, taxes: DataFrame, issue_date: date) -> DataFrame:
+def headers(made: DataFrame, taxes: DataFrame, issue_date: date) -> DataFrame:
     """The headers of correcting documents, without numbers: INVOICES without publication_id. They are due on the day of issue."""
     key = ["tenant_id", "period", "invoice_id"]
     shared = (
@@ -195,7 +196,7 @@ def correcting_headers(made: DataFrame, taxes: DataFrame, issue_date: date) -> D
 
 
 def answers(asked: DataFrame, made: DataFrame, period: date, issue_date: date) -> DataFrame:
-    """What became of every request: CORRECTIONS without publication_id. asked: as judged() returns them. made: as correcting_lines() does."""
+    """What became of every request: CORRECTIONS without publication_id. asked: as judged() returns them. made: as lines() does."""
     documents = made.select("tenant_id", "correction_id", F.col("invoice_id").alias("made_id")).distinct()
     is_done = F.col("reason_code").isNull() & (F.col("made_id").isNotNull() | (F.col("action") == WRITE_OFF))
     told = asked.withColumnRenamed("invoice_id", "original_invoice_id").join(

@@ -15,11 +15,27 @@ from jobs.runtime import config
 
 
 class RoundingPolicy(config.Strict):
-    """Where rounding happens, and how."""
+    """Where rounding happens, and how; tax_level holds where a tax policy leaves it open."""
 
     method: Rounding
     level: Literal["line", "document"]
     tax_level: Literal["line", "document"]
+
+
+class Holding(config.Strict):
+    """Which documents are not issued but carried forward to the next month, although their tax is decided."""
+
+    minimum: dict[str, Decimal] = Field(default={})  # currency -> the smallest net amount an invoice is written for
+    zero_total: Literal["issue", "carry"] = "issue"
+    negative_total: Literal["credit_note", "carry"] = "credit_note"
+
+    @field_validator("minimum")
+    @classmethod
+    def _above_nothing(cls, told: dict[str, Decimal]) -> dict[str, Decimal]:
+        for currency, amount in told.items():
+            if not re.fullmatch("[A-Z]{3}", currency) or amount <= 0:
+                raise ValueError(f"'{currency}: {amount}' is not an ISO 4217 code and an amount above 0")
+        return told
 
 
 DueDates = Literal["unmoved", "following", "preceding"]  # what becomes of one that is no business day of the seller
@@ -105,6 +121,10 @@ class Settings(config.Strict):
     """How charges become documents."""
 
     rounding: RoundingPolicy
+    holding: Holding = Holding()
+    oldest_id_check_days: int | None = Field(
+        default=None, ge=1
+    )  # how old a registry's check of a tax id may be at the tax point
     default_payment_terms_days: int = Field(ge=0, le=365)
     due_dates: DueDates
     issue_day: int = Field(ge=1, le=28)

@@ -33,6 +33,8 @@ GRAIN: dict[str, tuple[str, ...]] = {  # the key of each table, as its declarati
     "raw.credits": SOURCE,
     "raw.fx_rates": SOURCE,
     "raw.invoice_corrections": SOURCE,
+    "raw.tax_rates": SOURCE,
+    "raw.tax_registrations": SOURCE,
     "billing.waiting": SOURCE,
     "billing.usage_rollup": (
         "tenant_id",
@@ -53,7 +55,8 @@ GRAIN: dict[str, tuple[str, ...]] = {  # the key of each table, as its declarati
     "billing.late_prices": ("tenant_id", "period", "adjusts_period", "landing_id", "row_number", "account_id"),
     "invoicing.invoices": ("tenant_id", "invoice_id"),
     "invoicing.invoice_lines": ("tenant_id", "invoice_id", "line_no"),
-    "invoicing.invoice_taxes": ("tenant_id", "invoice_id", "tax_category", "tax_component", "tax_rate", "tax_rule"),
+    "invoicing.invoice_taxes": ("tenant_id", "invoice_id", "tax_category", "tax_component", "tax_rate"),
+    "invoicing.carried_forward": ("tenant_id", "period", "charge_id"),
     "invoicing.number_register": ("tenant_id", "legal_entity_id", "series", "fiscal_year", "number"),
     "invoicing.corrections": ("tenant_id", "correction_id"),
     "invoicing.focus_files": ("tenant_id", "period", "payer_account_id", "currency", "format"),

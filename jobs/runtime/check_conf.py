@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 
-from jobs.ledger.taxes import tax_policies, tax_policy
+from jobs.ledger.taxes import taxes
 from jobs.ledger.tenants import tenants
 from jobs.runtime.config import nearest
 from jobs.runtime.errors import ConfigError
@@ -20,11 +20,15 @@ def check() -> str:
     from jobs.runtime.environment import environment
 
     environment()
-    policies, invoicing = tax_policies(), settings()
+    told, invoicing = taxes(), settings()
     known = tenants()
+    if unknown := sorted(set(told.products) - set(known)):
+        raise ConfigError(
+            f"taxes/products/{unknown[0]}.yaml is of no tenant; {nearest(unknown[0], known)} Nothing was started."
+        )
     for name, tenant in known.items():
         for entity in tenant.legal_entities:
-            tax_policy(entity.tax_policy, policies)
+            told.policy(entity.tax_policy)
             numbering.fits(entity, invoicing)
         for feed, mapping in tenant.feeds.items():
             columns = {column.name for column in FEEDS[feed].columns}
@@ -47,4 +51,4 @@ def check() -> str:
         except ModuleNotFoundError:
             continue
         module.settings()
-    return f"conf is valid: {len(known)} tenants, {len(policies)} tax policies, {len(STAGES)} stages."
+    return f"conf is valid: {len(known)} tenants, {len(told.policies)} tax policies, {len(STAGES)} stages."

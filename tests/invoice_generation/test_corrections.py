@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import date
+from decimal import Decimal
 
 import pytest
 
 from jobs.ingestion.tables import INVOICE_CORRECTIONS
-from jobs.invoice_generation import corrections
+from jobs.invoice_generation import amounts, corrections
 from jobs.invoice_generation.tables import CORRECTIONS, INVOICE_LINES, INVOICE_TAXES
 from tests.builders import ALPHA, BETA, collected, invoices, issued, rounding, table_of
 
@@ -30,11 +31,15 @@ def document(number, net, tax, **more):
     )
 
 
-def line(number, line_no, amount, rate="0.25", rule="de/standard", category="S", **more):
+def line(number, line_no, amount, rate="0.25", rule="de/standard", category="S", tax="0", **more):
+    """A line; tax: of each of its components, of which an Indian one has two."""
+    parts = ("CGST", "SGST") if rule == "in/intra" else ("VAT",)
+    taxes = [(part, Decimal(rate) / len(parts), Decimal(tax)) for part in parts]
     row = {
         "tenant_id": ALPHA, "period": "2026-07-01", "invoice_id": f"i-{number}", "line_no": line_no, "charge_id": f"c-{number}-{line_no}",
         "service_period": "2026-07-01", "product_id": f"p-{line_no}", "quantity": "10", "currency": "EUR", "rated_amount": amount,
         "line_amount": amount, "tax_category": category, "tax_rate": rate, "tax_rule": rule,
+        "line_taxes": taxes,
     }  # fmt: skip
     return row | more
 
@@ -57,12 +62,12 @@ HEADERS = [
     document("A-1", "7", "0", tenant_id=BETA),
 ]
 LINES = [
-    line("A-1", 1, "160"),
-    line("A-2", 1, "10"), line("A-2", 2, "30", "0.10", "de/reduced", "S"), line("A-2", 3, "-10"),
-    line("A-3", 1, "7.60", "0.12", "in/intra"), line("A-3", 2, "7.60", "0.12", "in/intra"),
-    line("A-4", 1, "1000"),
-    line("A-5", 1, "10"),
-    line("C-1", 1, "-10", corrects_charge_id="c-A-5-1", charge_id="again", period="2026-08-01"),
+    line("A-1", 1, "160", tax="40"),
+    line("A-2", 1, "10", tax="2.50"), line("A-2", 2, "30", "0.10", "de/reduced", "S", "3"), line("A-2", 3, "-10", tax="-2.50"),
+    line("A-3", 1, "7.60", "0.12", "in/intra", tax="0.46"), line("A-3", 2, "7.60", "0.12", "in/intra", tax="0.45"),
+    line("A-4", 1, "1000", tax="250"),
+    line("A-5", 1, "10", tax="2.50"),
+    line("C-1", 1, "-10", tax="-2.50", corrects_charge_id="c-A-5-1", charge_id="again", period="2026-08-01"),
     line("A-1", 1, "7", tenant_id=BETA),
 ]  # fmt: skip
 TAXES = [
@@ -94,9 +99,9 @@ def carried_out(spark, requests):
         table_of(spark, INVOICE_TAXES, TAXES),
     )
     judged = corrections.judged(corrections.pending(told, settled, SEPTEMBER), headers, lines)
-    made = corrections.correcting_lines(judged, headers, lines, rounding(), date(2026, 8, 1)).persist()
-    charged = corrections.correcting_taxes(made, taxes, headers, rounding()).persist()
-    drawn = corrections.correcting_headers(made, charged, DAY)
+    made = corrections.lines(judged, headers, lines, taxes, rounding(), date(2026, 8, 1)).persist()
+    charged = amounts.taxes(made).persist()
+    drawn = corrections.headers(made, charged, DAY)
     return made, charged, drawn, corrections.answers(judged, made, date(2026, 8, 1), DAY), headers
 
 
