@@ -108,7 +108,11 @@ def points(stage: str) -> list[str]:
     """Every place in a stage where a process can die between two commits, inside its writing, and beside its judging."""
     tables = outputs(stage)
     written = [f"write:after:{name}" for name in tables if name != "invoicing.number_register"]
-    numbered = ["publish:numbered", "publish:focus"] if stage == "invoice_generation" else []
+    between = {
+        "invoice_generation": ["publish:numbered", "publish:focus"],
+        "invoice_generation documents": ["publish:documents"],
+    }
+    numbered = between.get(stage, [])
     return [*WHEREVER, *written, *numbered, *(f"publish:after:{name}" for name in tables)]
 
 
