@@ -105,11 +105,12 @@ IDENTITIES: tuple[Identity, ...] = (
             SELECT tenant_id, period, charge_id, amount FROM billing.adjustments SEMI JOIN issued USING (tenant_id, period) WHERE {month}
         ),
         lined AS (
-            SELECT tenant_id, period, charge_id, sum(rated_amount) AS amount, count(*) AS times
-            FROM invoicing.invoice_lines WHERE {month} AND corrects_charge_id IS NULL GROUP BY ALL
+            SELECT tenant_id, period, charge_id, sum(rated_amount) AS amount, count(*) AS times, max(corrects_charge_id) AS corrects
+            FROM invoicing.invoice_lines WHERE {month} GROUP BY ALL
         )
         SELECT tenant_id, charge_id AS example, coalesce(b.amount = l.amount AND l.times = 1, false) AS holds
         FROM billed b FULL OUTER JOIN lined l USING (tenant_id, period, charge_id)
+        WHERE b.amount IS NOT NULL OR l.corrects IS NULL  -- a correction that somebody asked for bills no charge
         """,
     ),
     Identity(
