@@ -12,9 +12,11 @@ from jobs.stages import STAGES
 
 
 def check() -> str:
-    """Validate environments, tenants with their mappings, tax policies and stages; returns what was found."""
+    """Validate environments, tenants with their mappings, tax policies, stages and the words of documents; returns what was found."""
     from jobs.ingestion.feeds import FEEDS
     from jobs.ingestion.files import source_columns
+    from jobs.invoice_generation import labels
+    from jobs.invoice_generation import settings as invoicing
     from jobs.runtime.environment import environment
 
     environment()
@@ -44,4 +46,5 @@ def check() -> str:
         except ModuleNotFoundError:
             continue
         module.settings()
-    return f"conf is valid: {len(known)} tenants, {len(policies)} tax policies, {len(STAGES)} stages."
+    languages = {found.language for found in labels.by_country(invoicing.settings().documents.default_language).values()}
+    return f"conf is valid: {len(known)} tenants, {len(policies)} tax policies, {len(STAGES)} stages, documents in {len(languages)} languages."
