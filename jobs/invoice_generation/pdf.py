@@ -373,9 +373,9 @@ class _Layout:
         unit = f" {line.unit}" if line.unit and line.detail is None else ""
         self._put(page, at["position"], str(line.line_no), colour=GREY)
         self._fitted(page, at["quantity"], f"{self.figures.shown(line.quantity, 0, SHOWN_DECIMALS)}{unit}", 78)
-        self._fitted(page, at["price"], self.figures.shown(line.price, self.document.places, SHOWN_DECIMALS), 70)
+        self._fitted(page, at["price"], self.figures.shown(line.price, self.document.places, SHOWN_DECIMALS), 68)
         self._put_right(page, at["rate"], "" if line.tax_category == "O" else self._share(line.tax_rate))
-        self._fitted(page, at["amount"], self._figure(line.amount), 68)
+        self._fitted(page, at["amount"], self._figure(line.amount), 63)
 
     def _fitted(self, page: Page, edge: float, text: str, room: float) -> None:
         """A figure at its edge; one that is too wide for its column is written smaller, never cut."""
