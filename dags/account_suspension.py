@@ -47,6 +47,7 @@ home that is marked as simulated.
 once (a missing upstream waits first), 3 is tried once more.
 """
 
+from functools import partial
 from pathlib import Path
 
 import pendulum
@@ -70,7 +71,7 @@ from jobs.stages import SUSPENSION_SELECTION
 )
 def account_suspension() -> None:
     """Wire the one stage."""
-    process((approved_group(SUSPENSION_SELECTION),))
+    process((partial(approved_group, SUSPENSION_SELECTION),))
 
 
 account_suspension()

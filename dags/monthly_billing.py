@@ -11,6 +11,10 @@ what is missing.
 **What you get.** Every published table is an asset; its newest event says which month, Delta version and run. A run that
 finds everything as it was writes nothing and is green.
 
+**Approval.** Drafts that are far from what the months before came to (conf/invoice_generation.yaml, `issue_control`) are
+not issued before a person has said so: `invoice_generation.approve` waits under **Required Actions**, and whoever has
+triggered the run may not answer. A month within its limits asks nobody.
+
 ## When something is red
 
 Every message ends with what to do. A red run has published what passed; nothing of that is undone or done again. After
@@ -21,6 +25,8 @@ the cause is mended, **clear one task**: the `write` of the first stage that is 
 - `publish` is red: *every tenant is held*: no tenant passed, so the stages after it did not start. **Do:** the same.
 - *unpriced usage*, `amount is null`: a price is missing for a product, a region or a date. **Do:** land the price list,
   run `ingest`, clear `billing_aggregation.write` with downstream.
+- `approved` is red: the drafts were rejected, approved by the one who asked, or by nobody. **Do:** what its log says.
+- *... goes first*: an earlier month of the tenant is not invoiced yet. **Do:** run that month, then clear `write`.
 - a unit *is frozen* in the log of `write`: the month was invoiced; issued documents never change. **Do:** nothing: late
   usage is billed as an adjustment by the open month, unless it is too old or too large; then `countinghouse status` says so.
 - `write` waits, then *no usage ... was published*: `ingest` has not published that month. **Do:** run `ingest` for the
@@ -47,8 +53,8 @@ airflow backfill create --dag-id monthly_billing --from-date 2011-01-01 --to-dat
     --reprocess-behavior completed --dag-run-conf '{"reason": "rates of Q1 corrected, ticket 4711"}'
 ```
 
-Months that are not issued yet take their numbers in the order in which they are issued: say `--max-active-runs 1` (in the
-form: *Max Active Runs* 1), or months side by side number out of order. Add `--dry-run` to see the months first. Backfill
+Months are issued in order, so they run one after the other; with more *Max Active Runs* a month waits for the one before it
+and then refuses. Add `--dry-run` to see the months first. Backfill
 `ingest` before, if the months were never landed. `AIRFLOW_HOME` is `<home>/airflow` for these commands. One month without
 Airflow's scheduler: `airflow dags test monthly_billing --conf '{"period": "2011-01"}'`.
 
@@ -58,15 +64,15 @@ Airflow's scheduler: `airflow dags test monthly_billing --conf '{"period": "2011
 once (a missing upstream waits first), 3 is tried once more.
 """
 
+from functools import partial
 from pathlib import Path
 
 import pendulum
 from airflow.sdk import dag
 
+from jobs.runtime.dag_approval import approved_group
 from jobs.runtime.dag_tasks import monthly, params, process
 from jobs.stages import BILLING_AGGREGATION, INVOICE_GENERATION, LEDGER_POSTING
-
-STEPS = (BILLING_AGGREGATION, INVOICE_GENERATION, LEDGER_POSTING, (INVOICE_GENERATION, "documents"))
 
 
 @dag(
@@ -75,14 +81,15 @@ STEPS = (BILLING_AGGREGATION, INVOICE_GENERATION, LEDGER_POSTING, (INVOICE_GENER
     schedule=monthly(hour=12),
     start_date=pendulum.datetime(2010, 12, 1, tz="UTC"),  # fixed, and before any history that may be backfilled
     catchup=False,
-    max_active_runs=2,
+    max_active_runs=1,  # months are issued in order
     doc_md=__doc__,
     params=params(),
     tags=["billing", "monthly"],
 )
 def monthly_billing() -> None:
     """Wire the stages of a billed month."""
-    process(STEPS, graceful=True)
+    issue = partial(approved_group, INVOICE_GENERATION, always=False)
+    process((BILLING_AGGREGATION, issue, LEDGER_POSTING, (INVOICE_GENERATION, "documents")), graceful=True)
 
 
 monthly_billing()

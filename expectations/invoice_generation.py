@@ -1,10 +1,12 @@
-"""What invoice generation promises: a document adds up to the last digit, and every charge is on exactly one."""
+"""What invoice generation promises: a document adds up to the last digit, and every charge is on exactly one, or carried forward."""
 
 from __future__ import annotations
 
 from great_expectations import ExpectationSuite
 
-from expectations.promises import no_rows, suite, unique
+from expectations.promises import Promise, no_rows, suite, unique
+
+EXAMPLE = "concat(subject, ': ', format_number(found, 2), ' beside ', format_number(usual, 2))"
 
 
 def invoices() -> ExpectationSuite:
@@ -20,7 +22,7 @@ def invoices() -> ExpectationSuite:
             ),
             no_rows(
                 "net = sum of lines",
-                "net IS DISTINCT FROM lines OR net IS DISTINCT FROM taxable OR line_count IS DISTINCT FROM line_count_found",
+                "net IS DISTINCT FROM lines OR line_count IS DISTINCT FROM line_count_found",
                 "invoice_id",
                 "A customer who adds the lines up would not find the total.",
             ),
@@ -29,6 +31,18 @@ def invoices() -> ExpectationSuite:
                 "tax IS DISTINCT FROM taxes",
                 "invoice_id",
                 "The tax return would not match the documents.",
+            ),
+            no_rows(
+                "taxes are those of the lines",
+                "taxes IS DISTINCT FROM lines_tax OR taxable IS DISTINCT FROM lines_taxable",
+                "invoice_id",
+                "A part of the tax would be on no line, or a line taxed that is not there.",
+            ),
+            no_rows(
+                "payable = gross + rounding - prepaid",
+                "payable IS DISTINCT FROM gross + rounding - prepaid",
+                "invoice_id",
+                "The customer would be asked for another amount than is owed.",
             ),
             no_rows(
                 "gross = net + tax", "gross IS DISTINCT FROM net + tax", "invoice_id", "The amount to pay would be wrong."
@@ -57,7 +71,7 @@ def invoices() -> ExpectationSuite:
             ),
             no_rows(
                 "credit notes are few",
-                "document_type = 'credit_note'",
+                "document_type = 'credit_note' AND original_invoice_id IS NULL",
                 "invoice_id",
                 "Legal, but a month full of them points to a sign that was lost.",
                 severity="warning",
@@ -106,6 +120,50 @@ def focus() -> ExpectationSuite:
                 "mispriced > 0",
                 "invoice_id",
                 "Who multiplies a price with its quantity would not find the cost.",
+            ),
+        ],
+    )
+
+
+def corrections() -> ExpectationSuite:
+    """Over every document that is corrected beside all that has corrected it: one row per original."""
+    return suite(
+        "invoice_generation.corrections",
+        [
+            no_rows(
+                "a correction names a document that was issued",
+                "net IS NULL",
+                "invoice_id",
+                "A credit note without its invoice is not one in most countries.",
+            ),
+            no_rows(
+                "no more is credited than was invoiced",
+                "net >= 0 AND left < 0",
+                "invoice_id",
+                "A customer would be given more than was asked for.",
+            ),
+        ],
+    )
+
+
+def issue_control() -> ExpectationSuite:
+    """Over drafts beside the months before: one row per figure that is compared. What is beyond its limit asks a second person."""
+
+    def usual(title: str, compared: str, notes: str) -> Promise:
+        return no_rows(title, f"compared = '{compared}' AND is_beyond", EXAMPLE, notes, severity="approval")
+
+    return suite(
+        "invoice_generation.issue_control",
+        [
+            usual("as many documents as usual", "documents", "Customers may be missing, or billed twice."),
+            usual(
+                "products come to what they usually do", "amount", "A price or a feed may be wrong; or business has changed."
+            ),
+            usual("most customers are known", "new customers", "Accounts may have been renamed, and be billed anew."),
+            usual(
+                "no document is far beyond its account's others",
+                "outlier",
+                "One customer would be asked for far more than ever.",
             ),
         ],
     )
@@ -172,15 +230,15 @@ def documents() -> ExpectationSuite:
 
 
 def lines() -> ExpectationSuite:
-    """Over every charge beside the lines it is on: one row per charge."""
+    """Over every charge beside the lines it is on and what carries it forward: one row per charge."""
     return suite(
         "invoice_generation.lines",
         [
             no_rows(
-                "every charge is on exactly one line",
+                "every charge is on exactly one line, or carried forward",
                 "times IS DISTINCT FROM 1",
                 "charge_id",
-                "A charge on no document is lost revenue, on two it is billed twice.",
+                "A charge on no document that nobody carries forward is lost revenue, on two it is billed twice.",
             ),
             no_rows(
                 "a line carries its charge's amount",

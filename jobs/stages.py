@@ -39,7 +39,7 @@ INGESTION = Stage(
     outputs=(
         "raw.landed_files", "raw.quarantine", "raw.accounts", "raw.prices", "raw.usage", "billing.usage_rollup",
         "billing.waiting", "raw.vendors", "raw.purchase_orders", "raw.payables", "raw.bank_transactions", "raw.open_items", "raw.disputes",
-        "raw.promises", "raw.exemptions", "raw.credits", "raw.fx_rates",
+        "raw.promises", "raw.exemptions", "raw.credits", "raw.fx_rates", "raw.invoice_corrections", "raw.tax_rates", "raw.tax_registrations",
     ),
     gates=("files", "usage"),
     grain=None,
@@ -57,17 +57,18 @@ BILLING_AGGREGATION = Stage(
 INVOICE_GENERATION = Stage(
     name="invoice_generation",
     inputs=(
-        "raw.landed_files", "raw.accounts", "billing.charges", "billing.adjustments", "invoicing.invoices", "invoicing.invoice_lines",
-        "invoicing.invoice_taxes", "invoicing.documents",
+        "raw.landed_files", "raw.accounts", "raw.exemptions", "raw.tax_rates", "raw.tax_registrations", "raw.invoice_corrections",
+        "billing.charges", "billing.adjustments", "invoicing.carried_forward", "invoicing.invoices", "invoicing.invoice_lines",
+        "invoicing.invoice_taxes", "invoicing.corrections", "invoicing.documents",
     ),
     outputs=(
-        "invoicing.invoices", "invoicing.invoice_lines", "invoicing.invoice_taxes", "invoicing.number_register", "invoicing.focus_files",
-        "invoicing.documents",
+        "invoicing.invoices", "invoicing.invoice_lines", "invoicing.invoice_taxes", "invoicing.carried_forward",
+        "invoicing.number_register", "invoicing.focus_files", "invoicing.corrections", "invoicing.documents",
     ),
-    gates=("invoices", "lines", "focus", "documents"),
+    gates=("invoices", "lines", "corrections", "issue_control", "focus", "documents"),
     lanes=("main", "documents"),  # what is issued stands, whether or not it can be rendered
     lane_gates=(("documents", ("documents",)),),
-    looks_back=True,  # documents are made of what the main lane has issued
+    looks_back=True,  # documents are made of what the main lane has issued; drafts stand beside earlier months
 )  # fmt: skip
 PAYABLE_VALIDATION = Stage(
     name="payable_validation",
@@ -114,7 +115,8 @@ SUSPENSION_SELECTION = Stage(
 LEDGER_POSTING = Stage(
     name="ledger_posting",
     inputs=(
-        "raw.landed_files", "raw.accounts", "raw.open_items", "raw.bank_transactions", "invoicing.invoices", "payables.decisions",
+        "raw.landed_files", "raw.accounts", "raw.open_items", "raw.bank_transactions", "invoicing.invoices",
+        "invoicing.corrections", "payables.decisions",
         "payables.payment_instructions", "cash.applications", "ledger.journal_lines", "ledger.open_items",
     ),
     outputs=("ledger.journal_lines", "ledger.open_items", "ledger.trial_balance"),

@@ -241,14 +241,26 @@ def rounding(method: str = "half_up", level: str = "line", tax_level: str = "doc
     return RoundingPolicy.model_validate({"method": method, "level": level, "tax_level": tax_level})
 
 
+ISSUE_CONTROL = {
+    "months": 3, "least_documents": 2, "documents_share": "0.5", "amount_share": "0.5", "noticeable_share": "0.05",
+    "new_customers_share": "0.5", "outlier_times": "20",
+}  # fmt: skip
+
+
 def invoice_settings(**more: Any) -> Settings:
     """How charges become documents."""
     told = {
         "rounding": {"method": "half_up", "level": "line", "tax_level": "document"},
         "default_payment_terms_days": 30,
+        "due_dates": "unmoved",
         "issue_day": 1,
-        "series": {"invoice": {"suffix": "", "title": "invoice"}, "credit_note": {"suffix": "CN", "title": "credit note"}},
-        "number_format": "{prefix}{suffix}-{year}-{number:07d}",
+        "series": {
+            "invoice": {"suffix": "", "title": "invoice"},
+            "credit_note": {"suffix": "CN", "title": "credit note"},
+            "debit_note": {"suffix": "DN", "title": "debit note"},
+        },
+        "issue_control": [ISSUE_CONTROL],
+        "numbering": {"*": {"format": "{prefix}{suffix}-{year}-{number:07d}"}},
     }
     return Settings.model_validate(told | more)
 

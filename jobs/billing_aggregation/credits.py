@@ -1,110 +1,25 @@
 """Credits: what a customer was granted is used up by its charges, oldest expiry first, and never beyond what they come to.
 
-What a credit covers is decided charge by charge in one order that everybody can follow, so a customer's month is worked through in
-one place, in plain Python with exact decimals; only customers who have a credit are. Source: docs/decisions/0010-credits.md
+Here is which credits a month has and what is left of them; what each pays of which charge is decided in covering.py. Only customers
+who have a credit are looked at. Source: docs/decisions/0010-credits.md
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import date
-from decimal import Decimal, localcontext
-from typing import Any
-
-import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql import types as T
 
+from jobs.billing_aggregation import covering
 from jobs.billing_aggregation.settlement import CREDIT
 from jobs.billing_aggregation.tables import CHARGES
 from jobs.billing_aggregation.transforms import NATURAL
 from jobs.ledger.columns import QUANTITY, RATED
 from jobs.ledger.identity import natural_id
-from jobs.ledger.money import NO_MINOR_UNITS, THREE_MINOR_UNITS, exact_difference
+from jobs.ledger.money import exact_difference, minor_units
 from jobs.ledger.periods import Period
 
-NEVER = date(9999, 12, 31)
 CHARGED = [name for name in NATURAL if name != "kind"]  # names what a charge is for; all kinds of it are covered together
 OF_A_CUSTOMER = ["tenant_id", "payer_account_id", "currency"]
-PLACES, DIGITS = 18, 60  # decimals of RATED; digits that no sum of them exceeds
-ZERO = Decimal(0)
-
-
-@dataclass(frozen=True)
-class Credit:
-    """What is left of a credit, and what it may be used for."""
-
-    credit_id: str
-    account_id: str
-    balance: Decimal
-    products: frozenset[str] | None = None  # None: all
-    region: str | None = None  # None: all
-    is_shared: bool = False  # with the accounts that its account pays for
-    valid_to: date | None = None
-
-    def covers(self, row: dict[str, Any]) -> bool:
-        """Whether a charge is one it may be used for."""
-        return (
-            (self.is_shared or row["account_id"] == self.account_id)
-            and (self.products is None or row["product_id"] in self.products)
-            and (self.region is None or row["region"] == self.region)
-        )
-
-
-def used(charges: Sequence[dict[str, Any]], credits: Iterable[Credit], places: int) -> list[tuple[int, str, Decimal]]:
-    """What each credit pays of each charge: place of the charge, credit_id, amount.
-
-    charges: of one payer and currency, in a fixed order: account_id, product_id, region and amount, which may be below nothing.
-    places: decimals of the currency. The credit that expires first goes first, then by credit_id. Together the charges a credit may be
-    used for never come to less than nothing, and no charge above nothing does by itself.
-    """
-    left = [row["amount"] or ZERO for row in charges]
-    found = []
-    with localcontext(prec=DIGITS):
-        for credit in sorted(credits, key=lambda one: (one.valid_to or NEVER, one.credit_id)):
-            mine = [place for place, row in enumerate(charges) if credit.covers(row)]
-            amount = min(credit.balance, sum((left[place] for place in mine), ZERO))
-            if amount <= 0:
-                continue
-            for place, share in zip(mine, shares(amount, [max(left[place], ZERO) for place in mine], places), strict=True):
-                if share:
-                    left[place] -= share
-                    found.append((place, credit.credit_id, share))
-    return found
-
-
-def shares(amount: Decimal, rooms: Sequence[Decimal], places: int) -> list[Decimal]:
-    """An amount spread over charges in proportion, none more than its room; they add up to it. amount: at most the sum of rooms.
-
-    All of the rooms if it fills them. Else whole minor units by largest remainder; what is less than one goes where there is room.
-    """
-    with localcontext(prec=DIGITS):
-        unit = Decimal(1).scaleb(-places)
-        whole = sum(rooms, ZERO)
-        if amount == whole:
-            return list(rooms)
-        units = int(amount / unit)
-        parts = [divmod(units * int(room.scaleb(PLACES)), int(whole.scaleb(PLACES))) for room in rooms]
-        told = [floor * unit for floor, _ in parts]
-        ranked = sorted(range(len(rooms)), key=lambda place: (-parts[place][1], place))
-        rest = amount - sum(told, ZERO)
-        for place in ranked:
-            if rest >= unit and told[place] + unit <= rooms[place]:
-                told[place] += unit
-                rest -= unit
-        for place in ranked:
-            more = min(rest, rooms[place] - told[place])
-            told[place] += more
-            rest -= more
-        return told
-
-
-def places_of(currency: str) -> int:
-    """Decimals of a currency's amounts."""
-    return 0 if currency in NO_MINOR_UNITS else 3 if currency in THREE_MINOR_UNITS else 2
 
 
 def in_force(credits: DataFrame, period: Period) -> DataFrame:
@@ -136,19 +51,6 @@ def sums(charged: DataFrame) -> DataFrame:
     return of_credits.groupBy("tenant_id", "credit_id").agg((-F.sum("amount")).cast(RATED).alias("used"))
 
 
-USED = T.StructType(
-    [
-        T.StructField("tenant_id", T.StringType()),
-        *(T.StructField(name, T.StringType()) for name in CHARGED),
-        T.StructField("credit_id", T.StringType()),
-        T.StructField("amount", RATED),
-    ]
-)
-_USED = pa.schema(
-    [*((name, pa.string()) for name in ("tenant_id", *CHARGED, "credit_id")), ("amount", pa.decimal128(38, 18))]
-)
-
-
 def lines(charged: DataFrame, credits: DataFrame, accounts: DataFrame, period: Period) -> DataFrame:
     """The charges of kind credit that a month's charges come to: CHARGES without publication_id, below nothing.
 
@@ -169,12 +71,38 @@ def lines(charged: DataFrame, credits: DataFrame, accounts: DataFrame, period: P
             "tenant_id", "credit_id", "account_id", "currency", "balance", "products", "region", "shared", "valid_to"
         )
     )
-    concerned = granted.select(*OF_A_CUSTOMER).distinct()
+    is_shared = F.coalesce("shared", F.lit(False)) & (F.col("account_id") == F.col("payer_account_id"))
+    owned_credits = granted.groupBy(*OF_A_CUSTOMER).agg(
+        covering.ranked(
+            F.collect_set(
+                F.struct(
+                    "valid_to", "credit_id", "account_id", "balance",
+                    F.from_json("products", "array<string>").alias("products"), "region", is_shared.alias("is_shared"),
+                )
+            )
+        ).alias("credits")
+    )  # fmt: skip
     summed = charged.where(F.col("prices_in_force") == 1).groupBy("tenant_id", *CHARGED).agg(
         F.sum("amount").cast(RATED).alias("amount")
     )  # fmt: skip
-    mine = owned(summed).join(F.broadcast(concerned), on=OF_A_CUSTOMER, how="left_semi")
-    found = mine.groupBy(*OF_A_CUSTOMER).cogroup(granted.groupBy(*OF_A_CUSTOMER)).applyInArrow(_of_customer, USED)
+    owned_charges = (
+        owned(summed)
+        .join(F.broadcast(owned_credits.select(*OF_A_CUSTOMER)), on=OF_A_CUSTOMER, how="left_semi")
+        .groupBy(*OF_A_CUSTOMER)
+        .agg(F.sort_array(F.collect_set(F.struct(*CHARGED, "amount"))).alias("charges"))
+    )
+    found = (
+        owned_charges.join(owned_credits, on=OF_A_CUSTOMER, how="inner")
+        .withColumn("minor_units", minor_units(F.col("currency")))
+        .select("tenant_id", "charges", F.explode(covering.covered()).alias("paid"))
+        .select("tenant_id", "paid.*", F.element_at("charges", F.col("paid.place") + 1).alias("charge"))
+        .select(
+            "tenant_id",
+            "credit_id",
+            *(F.col(f"charge.{name}") for name in CHARGED),
+            (-F.col("amount")).cast(RATED).alias("amount"),
+        )
+    )
     columns = [field.name for field in CHARGES.schema.fields if field.name != "publication_id"]
     return (
         found.withColumns(
@@ -187,24 +115,6 @@ def lines(charged: DataFrame, credits: DataFrame, accounts: DataFrame, period: P
         .withColumn("charge_id", natural_id("tenant_id", "period", *NATURAL, "credit_id"))
         .select(*columns)
     )  # fmt: skip
-
-
-def _of_customer(charges: pa.Table, granted: pa.Table) -> pa.Table:
-    rows = sorted(charges.to_pylist(), key=lambda row: tuple((row[name] is not None, row[name] or "") for name in CHARGED))
-    credits = [
-        Credit(
-            row["credit_id"], row["account_id"], row["balance"], row["products"] and frozenset(json.loads(row["products"])),
-            row["region"], bool(row["shared"]) and row["account_id"] == row["payer_account_id"], row["valid_to"],
-        )
-        for row in granted.to_pylist()
-    ]  # fmt: skip
-    if not rows or not credits:
-        return _USED.empty_table()
-    told = [
-        {name: rows[place][name] for name in ("tenant_id", *CHARGED)} | {"credit_id": credit_id, "amount": -amount}
-        for place, credit_id, amount in used(rows, credits, places_of(rows[0]["currency"]))
-    ]
-    return pa.Table.from_pylist(told, schema=_USED)
 
 
 def account(

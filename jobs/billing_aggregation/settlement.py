@@ -7,10 +7,10 @@ from datetime import date
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from jobs.billing_aggregation.allocation import allocated
 from jobs.billing_aggregation.conversion import PAIR, Exchange
 from jobs.billing_aggregation.models import DECIDED_BY_RECORD, FLAT
 from jobs.billing_aggregation.proration import fee_period
+from jobs.ledger.allocation import allocated
 from jobs.ledger.columns import QUANTITY, RATED
 from jobs.ledger.money import exact_difference, exact_product
 from jobs.ledger.periods import Period

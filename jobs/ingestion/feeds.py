@@ -111,8 +111,8 @@ FEEDS: dict[str, FeedType] = {
             "exemptions",
             tables.EXEMPTIONS,
             ("account_id", "kind", "valid_from"),
-            ("account_id", "kind", "valid_from"),
-            defaults=ALWAYS,
+            ("account_id", "kind", "jurisdiction", "valid_from"),
+            defaults=ALWAYS | {"jurisdiction": "*"},
         ),
         FeedType(
             "fx_rates",
@@ -120,6 +120,25 @@ FEEDS: dict[str, FeedType] = {
             ("source", "base_currency", "quote_currency", "rate", "rate_date"),
             ("source", "base_currency", "quote_currency", "rate_date"),
             defaults=UNREVISED,
+        ),
+        FeedType(
+            "invoice_corrections",
+            tables.INVOICE_CORRECTIONS,
+            ("correction_id", "invoice_number", "action", "requested_on"),
+            ("correction_id",),
+        ),
+        FeedType(
+            "tax_rates",
+            tables.TAX_RATES,
+            ("jurisdiction", "rate", "valid_from"),
+            ("jurisdiction", "tax_class", "component", "valid_from"),
+            defaults=UNREVISED | {"tax_class": "standard", "component": "Sales tax"},
+        ),
+        FeedType(
+            "tax_registrations",
+            tables.TAX_REGISTRATIONS,
+            ("tax_id", "country", "status", "checked_at"),
+            ("tax_id", "country", "checked_at"),
         ),
         FeedType(
             "credits",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pyspark.sql import types as T
 
-from jobs.ledger.columns import COUNT, CURRENCY, PERIOD, PUBLICATION, QUANTITY, RATED, TENANT, optional
+from jobs.ledger.columns import COUNT, CURRENCY, PERIOD, PUBLICATION, QUANTITY, RATE, RATED, TENANT, optional
 from jobs.ledger.usage_parts import PART_OF
 from jobs.runtime.tables import Table
 
@@ -77,6 +77,7 @@ ACCOUNTS = Table(  # one row per source record; the current one has the latest v
             optional(
                 "timezone", T.StringType()
             ),  # IANA; in which the account's days and months begin, if not in the tenant's
+            optional("tax_jurisdiction", T.StringType()),  # in which it is taxed, as the feed tax_rates names it
             optional("valid_from", T.DateType()),
             *SOURCE,
             PUBLICATION,
@@ -376,6 +377,8 @@ EXEMPTIONS = Table(  # one row per exemption of an account: from suspension (dun
             optional("valid_from", T.DateType()),
             optional("valid_to", T.DateType()),  # the first day it no longer holds
             optional("reason", T.StringType()),
+            optional("jurisdiction", T.StringType()),  # of a tax exemption: a country, region or jurisdiction; *: all
+            optional("certificate_id", T.StringType()),
             *SOURCE,
             PUBLICATION,
         ]
@@ -403,6 +406,69 @@ FX_RATES = Table(
     ),
     kind="issued",
     unit=("tenant_id",),
+)
+
+INVOICE_CORRECTIONS = Table(  # one row per source record: what somebody asks to be done about an issued document
+    "raw.invoice_corrections",
+    T.StructType(
+        [
+            TENANT,
+            optional("correction_id", T.StringType()),
+            optional("invoice_number", T.StringType()),
+            optional("action", T.StringType()),  # cancel | credit | debit | write_off
+            optional("requested_on", T.DateType()),
+            optional("line_no", T.IntegerType()),  # of the document; null: all of its lines
+            optional("amount", QUANTITY),  # net; of a write-off gross
+            optional("share", QUANTITY),  # of each line, instead of an amount
+            optional("reason", T.StringType()),  # the document says it
+            optional("requested_by", T.StringType()),  # an id, not a name
+            *SOURCE,
+            PUBLICATION,
+        ]
+    ),
+    kind="issued",
+    unit=("tenant_id",),
+)
+
+# one row per source record: a component of the tax that a jurisdiction takes; its highest revision holds
+TAX_RATES = Table(
+    "raw.tax_rates",
+    T.StructType(
+        [
+            TENANT,
+            optional("jurisdiction", T.StringType()),
+            optional("tax_class", T.StringType()),
+            optional("component", T.StringType()),  # state, county, city, district: whose part it is
+            optional("rate", RATE),  # a share
+            optional("valid_from", T.DateType()),
+            optional("valid_to", T.DateType()),  # the first day it no longer holds
+            optional("revision", T.IntegerType()),
+            optional("withdrawn", T.BooleanType()),
+            *SOURCE,
+            PUBLICATION,
+        ]
+    ),
+    kind="issued",
+    unit=("tenant_id",),
+)
+
+TAX_REGISTRATIONS = Table(  # one row per check of a tax id at its registry
+    "raw.tax_registrations",
+    T.StructType(
+        [
+            TENANT,
+            optional("tax_id", T.StringType()),
+            optional("country", T.StringType()),
+            optional("status", T.StringType()),  # valid | invalid | in_check
+            optional("checked_at", T.TimestampType()),
+            optional("registry", T.StringType()),
+            *SOURCE,
+            PUBLICATION,
+        ]
+    ),
+    kind="issued",
+    unit=("tenant_id",),
+    personal=("tax_id",),
 )
 
 CREDITS = Table(  # one row per source record: what a customer may use up instead of paying; its highest revision holds

@@ -14,6 +14,7 @@ from jobs.ingestion.files import columns_of
 from jobs.ingestion.settings import Settings
 from jobs.ingestion.splitting import with_cuts
 from jobs.ledger.columns import QUANTITY
+from jobs.ledger.corrections import ACTIONS
 from jobs.ledger.identity import natural_id
 from jobs.ledger.money import finer, in_minor_units
 from jobs.ledger.pricing import MODELS, refusals
@@ -25,6 +26,7 @@ ACCEPTED, QUARANTINED, DUPLICATE = "accepted", "quarantined", "duplicate"
 CONFLICT, MOVED = "conflict", "moved"  # why a row that says something of an earlier one is quarantined
 CURRENCY = "^[A-Z]{3}$"
 COUNTRY = "^[A-Z]{2}$"
+REGISTRATION_STATUSES = ("valid", "invalid", "in_check")  # what a registry says of a tax id
 MONEY = {
     "bank_transactions": ("amount",),
     "open_items": ("original_amount", "open_amount"),
@@ -219,6 +221,35 @@ def _domain_reasons(feed: FeedType, settings: Settings) -> list[Column]:
             F.when(F.col("rate") >= F.lit(10**13).cast(QUANTITY), F.lit("rate: too large")),
             F.when(F.col("base_currency") == F.col("quote_currency"), F.lit("quote_currency: the same as base_currency")),
         ]
+    if feed.name == "invoice_corrections":
+        amount, share, action = F.col("amount"), F.col("share"), F.col("action")
+        told = amount.isNotNull().cast("int") + share.isNotNull().cast("int")
+        return [
+            F.when(~action.isin(*ACTIONS), F.lit(f"action: not one of {', '.join(ACTIONS)}")),
+            F.when(amount <= 0, F.lit("amount: not above 0")),
+            F.when(amount >= F.lit(10**15).cast(QUANTITY), F.lit("amount: too large")),
+            F.when((share <= 0) | (share > 1), F.lit("share: not above 0 and at most 1")),
+            F.when((action == "credit") & (told != 1), F.lit("amount: a credit needs an amount or a share, and not both")),
+            F.when(
+                (action == "debit") & (amount.isNull() | share.isNotNull()), F.lit("amount: a debit needs one, and no share")
+            ),
+            F.when(
+                (action == "cancel") & ((told > 0) | F.col("line_no").isNotNull()),
+                F.lit("action: what is cancelled is cancelled in full"),
+            ),
+            F.when(
+                (action == "write_off") & (share.isNotNull() | F.col("line_no").isNotNull()),
+                F.lit("action: a write-off has neither share nor line"),
+            ),
+        ]
+    if feed.name == "tax_rates":
+        return [
+            F.when((F.col("rate") < 0) | (F.col("rate") >= 1), F.lit("rate: not a share from 0 to below 1")),
+            F.when(F.col("valid_to") <= F.col("valid_from"), F.lit("valid_to: not after valid_from")),
+        ]
+    if feed.name == "tax_registrations":
+        known = F.col("status").isin(*REGISTRATION_STATUSES)
+        return [F.when(~known, F.lit(f"status: not one of {', '.join(REGISTRATION_STATUSES)}"))]
     if feed.name == "credits":
         products = F.from_json("products", "array<string>")
         listed = F.coalesce((F.size(products) > 0) & ~F.exists(products, lambda one: one.isNull()), F.lit(False))

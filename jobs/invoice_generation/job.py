@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 
 from deltalake.exceptions import CommitFailedError
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.invoice_generation import document_lane, focus, focus_files, numbering, transforms
-from jobs.invoice_generation.settings import settings
-from jobs.invoice_generation.tables import FOCUS_FILES, NUMBER_REGISTER
+from jobs.invoice_generation import (
+    amounts,
+    corrections,
+    decisions,
+    document_lane,
+    due_dates,
+    focus,
+    focus_files,
+    issue_control,
+    numbering,
+    transforms,
+)
+from jobs.invoice_generation.customers import customers
+from jobs.invoice_generation.settings import Settings, settings
+from jobs.invoice_generation.tables import CORRECTIONS, FOCUS_FILES, NUMBER_REGISTER
 from jobs.ledger.columns import AMOUNT
 from jobs.ledger.facts import current_accounts
-from jobs.ledger.months import TURN, turn_of
+from jobs.ledger.months import CARRIED, TURN, carried_from, open_before, turn_of
 from jobs.ledger.periods import Period
-from jobs.ledger.taxes import TaxPolicy, tax_policies, tax_policy
+from jobs.ledger.taxes import Taxes, taxes
 from jobs.ledger.tenants import Tenant, chosen, tenants
 from jobs.runtime import delta_log, environment, faults, storage
 from jobs.runtime.contract import Invocation, Planned, Written
@@ -28,6 +41,7 @@ from jobs.stages import BILLING_AGGREGATION, INGESTION, INVOICE_GENERATION
 
 WHAT_TO_DO = "Mend the account, the tax policy or the charges that are named"
 DOCUMENTS_LANE = document_lane.LANE
+FACTS = ("exemptions", "tax_rates", "tax_registrations", "invoice_corrections")  # feeds that decide about documents
 FOCUS_ROWS = "focus_rows"  # the place of the rows of FOCUS files, among the places of the staged tables
 
 
@@ -42,7 +56,7 @@ def plan(snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Pla
 
 def _plan_issue(snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Planned]:
     """One unit per tenant with charges; refused when usage has landed after they were made, frozen when issued."""
-    policy, policies = settings(), tax_policies()
+    policy, told = settings(), taxes()
     issue_date = _issue_date(invocation, period)
     planned = []
     for name, tenant in chosen(invocation.tenants).items():
@@ -52,6 +66,7 @@ def _plan_issue(snapshot: Snapshot, period: Period, invocation: Invocation) -> l
         if issued:
             planned.append(Planned(unit, {}, frozen=f"issued by {issued.run_id}; later facts are adjusted in an open month"))
             continue
+        waiting = carried_from(snapshot, name, period.key)
         if charges is None:
             if invocation.tenants:
                 raise UpstreamMissing(
@@ -67,6 +82,9 @@ def _plan_issue(snapshot: Snapshot, period: Period, invocation: Invocation) -> l
             )
             planned.append(Planned(unit, {}, left_out=why))
             continue
+        if waits := _out_of_order(snapshot, unit, issue_date):
+            planned.append(Planned(unit, {}, left_out=waits))
+            continue
         turn = turn_of(snapshot, name, period.key)
         if charges.inputs.get(TURN, turn) != turn:
             why = (
@@ -75,12 +93,19 @@ def _plan_issue(snapshot: Snapshot, period: Period, invocation: Invocation) -> l
             )
             planned.append(Planned(unit, {}, left_out=why))
             continue
+        for entity in tenant.legal_entities:
+            numbering.fits(entity, policy)
         accounts = snapshot.fingerprint(Unit(INGESTION.name, name, "all", "accounts")) or ""
         planned.append(
             Planned(
                 unit,
-                {"billing.charges": charges.fingerprint, "raw.accounts": accounts},
-                configuration=_configuration(tenant, policies, issue_date) | {"settings": policy.resolved()},
+                {
+                    "billing.charges": charges.fingerprint,
+                    "raw.accounts": accounts,
+                    **_facts(snapshot, name),
+                    CARRIED: ", ".join(waiting),
+                },
+                configuration=_configuration(tenant, told, period.last_day) | {"settings": policy.resolved()},
                 parameters={"issue_date": str(issue_date)},
             )
         )
@@ -92,13 +117,43 @@ def _plan_issue(snapshot: Snapshot, period: Period, invocation: Invocation) -> l
     return planned
 
 
-def _configuration(tenant: Tenant, policies: dict[str, TaxPolicy], day: date) -> dict[str, str]:
-    """The part of the configuration that this tenant's documents of that day depend on."""
-    used = {entity.tax_policy for entity in tenant.legal_entities}
-    in_force = {name: tax_policy(name, policies).in_force(day) for name in sorted(used)}
-    rates = {name: ";".join(rate.resolved() for rate in lines) for name, lines in in_force.items()}
+def _out_of_order(snapshot: Snapshot, unit: Unit, issue_date: date) -> str | None:
+    """Why a month may not be issued now: numbers and dates of a series go the way the months go."""
+    said = f"invoice_generation {unit.period}: "
+    nothing = f"Nothing of tenant {unit.tenant_id} was invoiced."
+    if earlier := open_before(snapshot, unit.tenant_id, unit.period):
+        return f"{said}{earlier[0]} of tenant {unit.tenant_id} is not invoiced yet and goes first. {nothing} Run it, then this month."
+    dates = {
+        other.period: publication.parameters.get("issue_date", "")
+        for other, publication in snapshot.latest.items()
+        if (other.stage, other.tenant_id, other.lane) == (unit.stage, unit.tenant_id, unit.lane)
+    }
+    latest = max(dates, key=lambda period: dates[period], default=None)
+    if latest is not None and dates[latest] > str(issue_date):
+        return (
+            f"{said}documents of tenant {unit.tenant_id} dated {dates[latest]} were issued already, of {latest}; those of {issue_date} "
+            f"would go back in time. {nothing} Issue them with a date from {dates[latest]} on: countinghouse run invoice_generation "
+            f"--period {unit.period} --issue-date {dates[latest]}."
+        )
+    return None
+
+
+def _facts(snapshot: Snapshot, tenant: str) -> dict[str, str]:
+    """What its documents were decided by, of the feeds that it has delivered."""
+    delivered = {feed: snapshot.fingerprint(Unit(INGESTION.name, tenant, "all", feed)) for feed in FACTS}
+    return {f"raw.{feed}": fingerprint for feed, fingerprint in delivered.items() if fingerprint}
+
+
+def _configuration(tenant: Tenant, told: Taxes, day: date) -> dict[str, str]:
+    """The part of the configuration that this tenant's documents of a month ending on that day depend on."""
+    used = told.used(_policies([tenant]), tenant.tenant, day)
     asked = {"outputs": tenant.outputs.resolved()} if tenant.outputs.focus else {}
-    return {"legal_entities": ";".join(entity.resolved() for entity in tenant.legal_entities), **rates, **asked}
+    return {"legal_entities": ";".join(entity.resolved() for entity in tenant.legal_entities), **used, **asked}
+
+
+def _policies(sellers: Iterable[Tenant]) -> list[str]:
+    """The tax policies that their legal entities go by."""
+    return sorted({entity.tax_policy for tenant in sellers for entity in tenant.legal_entities})
 
 
 def _issue_date(invocation: Invocation, period: Period) -> date:
@@ -125,22 +180,76 @@ def _write_issue(house: House) -> Written:
     policy = settings()
     issue_date = date.fromisoformat(house.run.parameters.get("issue_date") or str(policy.issue_date(house.run.month)))
     accounts = current_accounts(house.standing("raw.accounts"))
-    selling = transforms.sellers(house.spark, list(_tenants(house).values()))
-    # The tax point is the last day of the billed month, not the day the document is written.
-    taxing = transforms.rates(house.spark, tax_policies(), _last_day(house.run.month))
-    lines = transforms.lines(_billed(house), accounts, selling, taxing, policy.rounding).persist()
-    taxes = transforms.taxes(lines, policy.rounding)
+    every = transforms.held(transforms.lines(_decided(house, accounts), policy.rounding), policy.holding).persist()
+    lines = transforms.issued(every)
+    more = _corrected(house, policy, issue_date) if _asking(house) else None
+    all_lines = _with(lines, more.lines if more else None)
     staged = {
-        "invoicing.invoice_lines": house.stage(lines, "invoicing.invoice_lines"),
-        "invoicing.invoice_taxes": house.stage(taxes, "invoicing.invoice_taxes"),
+        "invoicing.invoice_lines": house.stage(all_lines, "invoicing.invoice_lines"),
+        "invoicing.invoice_taxes": house.stage(amounts.taxes(all_lines), "invoicing.invoice_taxes"),
+        CARRIED: house.stage(transforms.carried_forward(every), CARRIED),
     }
-    headers = transforms.invoices(lines, house.staged("invoicing.invoice_taxes"), policy, issue_date)
-    staged["invoicing.invoices"] = house.stage(headers, "invoicing.invoices")
+    headers = due_dates.moved(
+        transforms.invoices(lines, house.staged("invoicing.invoice_taxes"), policy, issue_date),
+        due_dates.resting(house.spark, list(_tenants(house).values()), issue_date),
+        policy.due_dates,
+    )
+    staged["invoicing.invoices"] = house.stage(_with(headers, more.headers if more else None), "invoicing.invoices")
+    if more:
+        staged[CORRECTIONS.name] = house.stage(more.answers, CORRECTIONS.name)
     if focus.asking(_tenants(house)):
         staged[FOCUS_ROWS] = house.beside(FOCUS_ROWS)
-        _focus_rows(house, lines, accounts).write.mode("overwrite").parquet(staged[FOCUS_ROWS])
-    lines.unpersist()
+        _focus_rows(house, all_lines, accounts).write.mode("overwrite").parquet(staged[FOCUS_ROWS])
+    every.unpersist()
     return Written(staged)
+
+
+@dataclass(frozen=True)
+class _Corrected:
+    """The documents that a month's requests come to, and what became of each request."""
+
+    lines: DataFrame
+    headers: DataFrame
+    answers: DataFrame
+
+
+def _asking(house: House) -> list[str]:
+    """The tenants of the run that have ever asked for a correction."""
+    units = {name: Unit(INGESTION.name, name, "all", "invoice_corrections") for name in house.run.tenants}
+    return [name for name, unit in units.items() if unit in house.snapshot.latest]
+
+
+def _corrected(house: House, policy: Settings, issue_date: date) -> _Corrected:
+    mine = F.col("tenant_id").isin(_asking(house))
+    invoices, lines, taxed, settled = (
+        house.read_all_months(name).where(mine)
+        for name in ("invoicing.invoices", "invoicing.invoice_lines", "invoicing.invoice_taxes", CORRECTIONS.name)
+    )
+    requests = house.standing("raw.invoice_corrections").where(mine)
+    asked = corrections.judged(corrections.pending(requests, settled, house.run.month.next.first_day), invoices, lines)
+    first_day = house.run.month.first_day
+    made = corrections.lines(asked, invoices, lines, taxed, policy.rounding, first_day)
+    headers = corrections.headers(made, amounts.taxes(made), issue_date)
+    return _Corrected(made, headers, corrections.answers(asked, made, first_day, issue_date))
+
+
+def _with(rows: DataFrame, more: DataFrame | None) -> DataFrame:
+    """Rows with those of correcting documents, where there are any; what rows have beside them is dropped when they are staged."""
+    return rows if more is None else rows.unionByName(more, allowMissingColumns=True)
+
+
+def _decided(house: House, accounts: DataFrame) -> DataFrame:
+    """All that the month's documents bill, each charge with its seller and its tax, or the reason why it is held."""
+    told, tenants = taxes(), list(_tenants(house).values())
+    policies, month = _policies(tenants), house.run.month
+    known = customers(
+        accounts, house.standing("raw.tax_registrations"), house.standing("raw.exemptions"), told.territories, month.last_day,
+        settings().oldest_id_check_days,
+    )  # fmt: skip
+    selling = transforms.sellers(house.spark, tenants, told, settings().rounding)
+    sold = transforms.sold(_billed(house), known, selling, transforms.products(house.spark, told, tenants))
+    charged = decisions.rates(house.spark, told, policies, house.standing("raw.tax_rates"))
+    return decisions.decided(sold, house.spark, told, policies, charged)
 
 
 def _focus_rows(house: House, lines: DataFrame, accounts: DataFrame) -> DataFrame:
@@ -150,12 +259,6 @@ def _focus_rows(house: House, lines: DataFrame, accounts: DataFrame) -> DataFram
     return focus.rows(lines, house.staged("invoicing.invoice_taxes"), shared)
 
 
-def _last_day(period: Period) -> date:
-    from datetime import timedelta
-
-    return period.next.first_day - timedelta(days=1)
-
-
 def _tenants(house: House) -> dict[str, Tenant]:
     return {name: tenant for name, tenant in tenants().items() if name in house.run.tenants}
 
@@ -163,8 +266,9 @@ def _tenants(house: House) -> dict[str, Tenant]:
 def audit(house: House) -> dict[str, DataFrame]:
     """The frames of the gates of the run's lane.
 
-    invoices: every document with what its lines and taxes add up to. lines: every charge with the lines it is on. focus: every
-    document whose tenant asks for FOCUS files, with what their rows add up to. In the lane of documents, documents alone.
+    invoices: every document with what its lines and taxes add up to. lines: every charge with the lines it is on, or what carries it.
+    corrections: every document that is corrected. issue_control: the drafts beside the months before. focus: every document whose tenant
+    asks for FOCUS files, with what their rows add up to. In the lane of documents, documents alone.
     """
     if _is_rendering(house):
         return document_lane.audit(house)
@@ -173,9 +277,26 @@ def audit(house: House) -> dict[str, DataFrame]:
     asked = headers.where(F.col("tenant_id").isin(*focus.asking(_tenants(house))))
     return {
         "invoices": transforms.invoices_account(headers, lines, house.staged("invoicing.invoice_taxes")),
-        "lines": transforms.lines_account(lines, _billed(house)),
+        "lines": transforms.lines_account(lines, house.staged(CARRIED), _billed(house)),
+        "corrections": corrections.account(headers, house.read_all_months("invoicing.invoices")),
+        "issue_control": _beside_before(house, headers, lines),
         "focus": focus.account(_staged_rows(house, house.beside(FOCUS_ROWS)), asked),
     }
+
+
+def _beside_before(house: House, drafts: DataFrame, lines: DataFrame) -> DataFrame:
+    """The drafts beside what was issued in the months before; how many of those is for each tenant's policy to say."""
+    policy = settings()
+    limits = {name: policy.issue_control_of(name) for name in house.run.tenants}
+    before = F.lit(False)
+    for name, limit in limits.items():
+        recent = F.add_months(F.lit(house.run.month.first_day), -limit.months)
+        before = before | ((F.col("tenant_id") == name) & (F.col("period") >= recent))
+    is_usual = before & (F.col("period") < F.lit(house.run.month.first_day))
+    issued, issued_lines = (
+        house.read_all_months(name).where(is_usual) for name in ("invoicing.invoices", "invoicing.invoice_lines")
+    )
+    return issue_control.compared(drafts, lines, issued, issued_lines, issue_control.policies(house.spark, limits))
 
 
 def _staged_rows(house: House, place: str) -> DataFrame:
@@ -186,7 +307,14 @@ def _staged_rows(house: House, place: str) -> DataFrame:
 
 
 def _billed(house: House) -> DataFrame:
-    return transforms.billed(house.read("billing.charges"), house.read("billing.adjustments"))
+    """The month's charges and adjustments, and what earlier months have carried forward to it."""
+    mine = F.lit(False)
+    for tenant in house.run.tenants:
+        months = [Period(month).first_day for month in carried_from(house.snapshot, tenant, house.run.month.key)]
+        mine = mine | ((F.col("tenant_id") == tenant) & F.col("period").isin(*months) if months else F.lit(False))
+    waiting = transforms.carried_in(house.read_all_months(CARRIED).where(mine), house.run.month)
+    billed = transforms.billed(house.read("billing.charges"), house.read("billing.adjustments"))
+    return billed.unionByName(waiting, allowMissingColumns=True)
 
 
 def before_publish(
@@ -271,15 +399,14 @@ def _number(house: House, staged_invoices: str, passing: Sequence[str], version:
     documents = house.read_staged("invoicing.invoices", staged_invoices).where(F.col("tenant_id").isin(*passing))
     every = visible_rows(house.spark, NUMBER_REGISTER, Visible(version))  # reserved is reserved, published or not
     register = every.where(F.col("tenant_id").isin(*passing))
-    prefixes = house.spark.createDataFrame(
-        [(t.tenant, e.id, e.invoice_prefix) for t in _tenants(house).values() for e in t.legal_entities],
-        "tenant_id string, legal_entity_id string, invoice_prefix string",
-    )
-    numbered = numbering.numbered(documents, register, prefixes, settings())
+    policy, selling = settings(), list(_tenants(house).values())
+    issue_date = date.fromisoformat(house.run.parameters.get("issue_date") or str(policy.issue_date(house.run.month)))
+    entities = numbering.entities(house.spark, selling, policy, issue_date)
+    voids = numbering.voided(house.spark, selling)
+    numbered = numbering.numbered(documents, register, entities, voids, policy)
     suffix = f"__numbered_{house.run.attempt}_{attempt}"
     place = house.stage(numbered, "invoicing.invoices", suffix)
-    fresh = numbering.register_rows(house.staged("invoicing.invoices", suffix), register)
-    return {
-        "invoicing.invoices": place,
-        "invoicing.number_register": house.stage(fresh, "invoicing.number_register", suffix),
-    }
+    fresh = numbering.register_rows(house.staged("invoicing.invoices", suffix), register, voids)
+    taken_at = house.stage(fresh, "invoicing.number_register", suffix)
+    numbering.check(house.staged("invoicing.number_register", suffix), register, entities, policy)
+    return {"invoicing.invoices": place, "invoicing.number_register": taken_at}

@@ -7,6 +7,10 @@ from pyspark.sql import types as T
 from jobs.ledger.columns import AMOUNT, COUNT, CURRENCY, PERIOD, PUBLICATION, QUANTITY, RATE, RATED, TENANT, optional
 from jobs.runtime.tables import Table
 
+LINE_TAXES = T.ArrayType(  # in the order of their names
+    T.StructType([optional("component", T.StringType()), optional("rate", RATE), optional("amount", AMOUNT)])
+)
+
 INVOICES = Table(  # one row per tenant and invoice_id (legal entity, account, currency, period, document type)
     "invoicing.invoices",
     T.StructType(
@@ -18,9 +22,9 @@ INVOICES = Table(  # one row per tenant and invoice_id (legal entity, account, c
             optional("account_id", T.StringType()),
             optional("customer_country", T.StringType()),
             optional("customer_region", T.StringType()),
-            optional("document_type", T.StringType()),  # invoice | credit_note
+            optional("document_type", T.StringType()),  # invoice | credit_note | debit_note
             optional("series", T.StringType()),
-            optional("fiscal_year", T.IntegerType()),
+            optional("fiscal_year", T.IntegerType()),  # in which it begins
             optional("number", T.LongType()),  # the place in the series; taken at issue, null while staged
             optional("invoice_number", T.StringType()),
             optional("issue_date", T.DateType()),
@@ -51,6 +55,7 @@ INVOICE_LINES = Table(  # one row per tenant, invoice_id and line_no
             optional("invoice_id", T.StringType()),
             optional("line_no", T.IntegerType()),
             optional("charge_id", T.StringType()),
+            optional("corrects_charge_id", T.StringType()),  # of a correction: the charge of the line that it corrects
             optional(
                 "service_period", T.DateType()
             ),  # first day of the month it belongs to; an earlier one for an adjustment
@@ -62,7 +67,10 @@ INVOICE_LINES = Table(  # one row per tenant, invoice_id and line_no
             optional("rated_amount", RATED),  # the charge, before rounding
             optional("line_amount", AMOUNT),  # net, in minor units of the currency
             optional("tax_category", T.StringType()),  # UNCL 5305: S standard, G export, ...
-            optional("tax_rate", RATE),
+            optional("tax_rate", RATE),  # of all components together
+            optional(
+                "line_taxes", LINE_TAXES
+            ),  # each component's tax of this line; over a document they add up to its taxes
             optional("tax_rule", T.StringType()),  # which line of which tax policy decided
             optional("tax_reason", T.StringType()),  # why: the facts that decided, in words, nothing personal
             PUBLICATION,
@@ -95,6 +103,34 @@ INVOICE_TAXES = Table(  # one row per tenant, invoice_id, tax category, componen
     order=("invoice_id",),
 )
 
+CARRIED_FORWARD = Table(  # one row per tenant, month and charge_id: a charge that waits for a later month's documents
+    "invoicing.carried_forward",
+    T.StructType(
+        [
+            TENANT,
+            PERIOD,  # the month on whose documents it is not
+            optional("charge_id", T.StringType()),
+            optional("service_period", T.DateType()),  # first day of the month it belongs to
+            optional("invoice_id", T.StringType()),  # the document it would have been on
+            optional("legal_entity_id", T.StringType()),
+            optional("account_id", T.StringType()),
+            optional("reason_code", T.StringType()),
+            optional("reason", T.StringType()),  # in words, nothing personal
+            optional("kind", T.StringType()),
+            optional("product_id", T.StringType()),
+            optional("price_id", T.StringType()),
+            optional("region", T.StringType()),
+            optional("unit", T.StringType()),
+            optional("quantity", QUANTITY),
+            optional("currency", CURRENCY),
+            optional("amount", RATED),  # of the charge, before rounding
+            PUBLICATION,
+        ]
+    ),
+    kind="issued",
+    order=("account_id",),
+)
+
 NUMBER_REGISTER = Table(  # one row per tenant, legal entity, series, fiscal year and number
     "invoicing.number_register",
     T.StructType(
@@ -106,7 +142,31 @@ NUMBER_REGISTER = Table(  # one row per tenant, legal entity, series, fiscal yea
             optional("fiscal_year", T.IntegerType()),
             optional("number", T.LongType()),
             optional("invoice_number", T.StringType()),
-            optional("invoice_id", T.StringType()),
+            optional("invoice_id", T.StringType()),  # null where the number is voided
+            optional("void_reason", T.StringType()),  # why no document carries the number
+            PUBLICATION,
+        ]
+    ),
+    kind="issued",
+)
+
+CORRECTIONS = Table(  # one row per tenant and correction_id: what became of what somebody asked for
+    "invoicing.corrections",
+    T.StructType(
+        [
+            TENANT,
+            PERIOD,
+            optional("correction_id", T.StringType()),
+            optional("action", T.StringType()),  # cancel | credit | debit | write_off
+            optional("original_invoice_id", T.StringType()),
+            optional("invoice_id", T.StringType()),  # the document that was made; null where none was
+            optional("status", T.StringType()),  # done | refused
+            optional("reason_code", T.StringType()),  # why it was refused
+            optional("legal_entity_id", T.StringType()),
+            optional("account_id", T.StringType()),
+            optional("currency", CURRENCY),
+            optional("written_off", AMOUNT),  # gross, of a write-off that names an amount
+            optional("effective_on", T.DateType()),  # the issue date of the month's documents
             PUBLICATION,
         ]
     ),

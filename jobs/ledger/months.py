@@ -8,6 +8,8 @@ from jobs.stages import INGESTION, INVOICE_GENERATION
 
 TURN = "turn"  # an input of charges that share something with other months: as turn_of() told it when they were made
 
+CARRIED = "invoicing.carried_forward"  # an input of a month's documents: the months whose charges they take, as carried_from() tells
+
 
 def invoiced(snapshot: Snapshot, tenant: str) -> list[str]:
     """The months that were invoiced, oldest first."""
@@ -27,3 +29,20 @@ def turn_of(snapshot: Snapshot, tenant: str, month: str) -> str:
     gone = digest(*(other for other in invoiced(snapshot, tenant) if other != month))[:16]
     waits_for = open_before(snapshot, tenant, month)[:1]
     return f"after {gone}" + "".join(f", waits for {other}" for other in waits_for)
+
+
+def carried_from(snapshot: Snapshot, tenant: str, month: str) -> list[str]:
+    """The invoiced months before this one whose charges that were carried forward no other month has taken yet, oldest first.
+
+    The earliest month that is not invoiced yet takes them; so of two that run at once only one bills a charge. What it cannot issue
+    either, it carries forward itself.
+    """
+    if open_before(snapshot, tenant, month):
+        return []
+    mine = (
+        publication
+        for unit, publication in snapshot.latest.items()
+        if unit.stage == INVOICE_GENERATION.name and unit.tenant_id == tenant and unit.period != month
+    )
+    taken = {other for publication in mine for other in publication.inputs.get(CARRIED, "").split(", ")}
+    return [other for other in invoiced(snapshot, tenant) if other < month and other not in taken]

@@ -168,14 +168,19 @@ def wrong_with(rule: Rule, record: Mapping[str, Fact], checks: Iterable[str]) ->
     """Why a rule cannot be used with a record, in words; None when it can."""
     if rule.check is not None and rule.check not in set(checks):
         return f"unknown check '{rule.check}'; {nearest(rule.check, checks)}"
-    if rule.condition is not None and (why := _wrong_condition(rule.condition, record)):
+    if rule.condition is not None and (why := wrong_condition(rule.condition, record)):
         return why
-    for name in _PLACEHOLDER.findall(rule.message):
+    return wrong_message(rule.message, record)
+
+
+def wrong_message(message: str, record: Mapping[str, Fact]) -> str | None:
+    """Why a message template cannot be used with a record, in words; None when it can."""
+    for name in _PLACEHOLDER.findall(message):
         if name not in record:
             return f"its message names an unknown column '{name}'; {nearest(name, record)}"
         if record[name].personal:
             return f"its message shows '{name}', which is personal and stays where it is."
-    left = _PLACEHOLDER.sub("", rule.message)
+    left = _PLACEHOLDER.sub("", message)
     return "its message has a brace without its partner." if "{" in left or "}" in left else None
 
 
@@ -204,7 +209,8 @@ def _parsed(condition: str) -> exp.Expression:
     return parsed
 
 
-def _wrong_condition(condition: str, record: Mapping[str, Fact]) -> str | None:
+def wrong_condition(condition: str, record: Mapping[str, Fact]) -> str | None:
+    """Why a condition cannot be asked of a record, in words; None when it can."""
     try:
         parsed = _parsed(condition)
     except sqlglot.errors.SqlglotError as error:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import codecs
+from datetime import date
 from functools import cache
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
@@ -14,7 +16,7 @@ from jobs.runtime.errors import CallError, ConfigError
 
 Feed = Literal[
     "accounts", "prices", "usage", "vendors", "purchase_orders", "payables", "bank_transactions", "open_items", "disputes",
-    "promises", "exemptions", "credits", "fx_rates",
+    "promises", "exemptions", "credits", "fx_rates", "invoice_corrections", "tax_rates", "tax_registrations",
 ]  # fmt: skip
 
 # What a bank statement in a camt format says: columns of feed bank_transactions and of the source alike.
@@ -117,6 +119,37 @@ class Address(Strict):
     region: str = ""  # state or province, where tax or post asks for it: ISO 3166-2 without the country
 
 
+class VoidedNumbers(Strict):
+    """Numbers of a series that no document carries: taken by an earlier system, or lost. They stay in the register with the reason."""
+
+    series: Literal["invoice", "credit_note", "debit_note"]
+    fiscal_year: int = Field(ge=1990, le=2200)
+    first: int = Field(ge=1)
+    last: int = Field(ge=1)
+    reason: str = Field(min_length=3)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> VoidedNumbers:
+        if self.last < self.first:
+            raise ValueError(f"ends at {self.last}, before it begins at {self.first}")
+        return self
+
+
+class Sale(Strict):
+    """What a legal entity sells, and when."""
+
+    products: tuple[str, ...] = ()  # product ids; nobody named is every product
+    valid_from: date | None = None
+    valid_to: date | None = None  # the first day it no longer does
+
+    def meets(self, other: Sale) -> bool:
+        """Whether both sell one product on some day; who names a product goes before who sells all."""
+        in_time = (self.valid_to is None or other.valid_from is None or other.valid_from < self.valid_to) and (
+            other.valid_to is None or self.valid_from is None or self.valid_from < other.valid_to
+        )
+        return in_time and (bool(set(self.products) & set(other.products)) or not (self.products or other.products))
+
+
 class LegalEntity(Strict):
     """A seller of record of this tenant, which is also who receives and pays."""
 
@@ -126,6 +159,8 @@ class LegalEntity(Strict):
     invoice_prefix: str = Field(pattern="^[A-Z0-9]{1,6}$")
     tax_policy: str  # conf/taxes/<name>.yaml
     serves: tuple[str, ...] = ()  # customer countries; what no other entity serves goes to the first one
+    sells: tuple[Sale, ...] = (Sale(),)  # everything, always, where nothing else is said
+    currencies: tuple[str, ...] = ()  # in which it invoices; what comes in another one is held. None named: in any
     name: str = ""  # as documents and payment files write it; the id where it is empty
     address: Address | None = None
     tax_id: str | None = None  # VAT, GST or sales tax number at home, with the country's prefix where it has one
@@ -133,6 +168,15 @@ class LegalEntity(Strict):
     registration_number: str | None = None  # in the company register
     email: str | None = None
     bank_accounts: tuple[BankAccount, ...] = ()
+    voided_numbers: tuple[VoidedNumbers, ...] = ()
+
+    @model_validator(mode="after")
+    def _voided_once(self) -> LegalEntity:
+        told = sorted((one.series, one.fiscal_year, one.first, one.last) for one in self.voided_numbers)
+        for before, after in pairwise(told):
+            if before[:2] == after[:2] and after[2] <= before[3]:
+                raise ValueError(f"voided_numbers: {after[2]} of series {after[0]} {after[1]} is voided twice")
+        return self
 
 
 class Outputs(Strict):
@@ -158,9 +202,11 @@ class Tenant(Strict):
 
     @model_validator(mode="after")
     def _one_seller_per_country(self) -> Tenant:
-        served = [country for entity in self.legal_entities for country in entity.serves]
-        if twice := sorted({country for country in served if served.count(country) > 1}):
-            raise ValueError(f"several legal entities serve {', '.join(twice)}; which one sells there?")
+        for at, one in enumerate(self.legal_entities):
+            for other in self.legal_entities[at + 1 :]:
+                twice = sorted(set(one.serves) & set(other.serves))
+                if twice and any(mine.meets(yours) for mine in one.sells for yours in other.sells):
+                    raise ValueError(f"several legal entities serve {', '.join(twice)}; which one sells there?")
         return self
 
     @model_validator(mode="after")

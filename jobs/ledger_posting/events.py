@@ -10,6 +10,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from jobs.ledger.columns import AMOUNT
+from jobs.ledger.corrections import WRITE_OFF
 from jobs.ledger.periods import Period
 
 
@@ -36,10 +37,24 @@ def _event(
 
 
 def of_invoices(invoices: DataFrame, month: Period) -> DataFrame:
-    """Issued invoices and credit notes."""
+    """Issued invoices, credit notes and debit notes; one that names its original moves what is open of that."""
     kind = F.concat("document_type", F.lit("_issued"))
     amounts = (F.col("gross_amount"), F.col("net_amount"), F.col("tax_amount"))
-    return _event(invoices, month, kind, "invoice_id", "invoice_id", "account_id", "issue_date", *amounts)
+    named = invoices.withColumn("document_id", F.coalesce("original_invoice_id", "invoice_id"))
+    return _event(named, month, kind, "invoice_id", "document_id", "account_id", "issue_date", *amounts)
+
+
+def of_write_offs(corrections: DataFrame, items: DataFrame, month: Period) -> DataFrame:
+    """Receivables that are given up: so much as was asked for, or all that was open. items: the open items of the month before."""
+    asked = corrections.where((F.col("action") == WRITE_OFF) & (F.col("status") == "done"))
+    owed = items.select("tenant_id", F.col("document_id").alias("original_invoice_id"), "open_amount")
+    known = asked.join(owed, on=["tenant_id", "original_invoice_id"], how="left")
+    left = F.coalesce("open_amount", F.lit(0).cast(AMOUNT))
+    amount = F.greatest(F.least(F.coalesce("written_off", left), left), F.lit(0).cast(AMOUNT))
+    return _event(
+        known.withColumn("amount", amount), month, "written_off", "correction_id", "original_invoice_id", "account_id", "effective_on",
+        F.col("amount"),
+    )  # fmt: skip
 
 
 def of_receivables(items: DataFrame, month: Period) -> DataFrame:

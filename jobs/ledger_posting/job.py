@@ -138,6 +138,7 @@ def _happened(house: House) -> DataFrame:
         return events.of_transactions(_transactions(house), month)
     sources = (
         events.of_invoices(house.read("invoicing.invoices"), month),
+        events.of_write_offs(house.read("invoicing.corrections"), _items_before(house), month),
         events.of_receivables(_receivables(house), month),
         events.of_payables(house.read("payables.decisions"), month),
         events.of_payments(house.read("payables.payment_instructions"), month),

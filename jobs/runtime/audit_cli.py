@@ -241,6 +241,9 @@ def _line(lines: Tree, line: dict[str, Any], currency: str, most_rows: int, text
         f"tax {line['tax_category']} {text(line['tax_rate'] * 100)} %"
     )
     charge = line["charge"]
+    if line.get("corrects_charge_id"):
+        branch.add(f"corrects the line of charge {text(line['corrects_charge_id'])}, of {line['service_period']:%Y-%m}")
+        return
     if charge is None:
         branch.add(f"charge {text(line['charge_id'])} WAS NOT FOUND")
         return

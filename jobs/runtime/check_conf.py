@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 
-from jobs.ledger.taxes import tax_policies, tax_policy
+from jobs.ledger.taxes import taxes
 from jobs.ledger.tenants import tenants
 from jobs.runtime.config import nearest
 from jobs.runtime.errors import ConfigError
@@ -15,16 +15,21 @@ def check() -> str:
     """Validate environments, tenants with their mappings, tax policies, stages and the words of documents; returns what was found."""
     from jobs.ingestion.feeds import FEEDS
     from jobs.ingestion.files import source_columns
-    from jobs.invoice_generation import labels
-    from jobs.invoice_generation import settings as invoicing
+    from jobs.invoice_generation import labels, numbering
+    from jobs.invoice_generation.settings import settings
     from jobs.runtime.environment import environment
 
     environment()
-    policies = tax_policies()
+    told, invoicing = taxes(), settings()
     known = tenants()
+    if unknown := sorted(set(told.products) - set(known)):
+        raise ConfigError(
+            f"taxes/products/{unknown[0]}.yaml is of no tenant; {nearest(unknown[0], known)} Nothing was started."
+        )
     for name, tenant in known.items():
         for entity in tenant.legal_entities:
-            tax_policy(entity.tax_policy, policies)
+            told.policy(entity.tax_policy)
+            numbering.fits(entity, invoicing)
         for feed, mapping in tenant.feeds.items():
             columns = {column.name for column in FEEDS[feed].columns}
             for column in mapping.columns:
@@ -46,5 +51,8 @@ def check() -> str:
         except ModuleNotFoundError:
             continue
         module.settings()
-    languages = {found.language for found in labels.by_country(invoicing.settings().documents.default_language).values()}
-    return f"conf is valid: {len(known)} tenants, {len(policies)} tax policies, {len(STAGES)} stages, documents in {len(languages)} languages."
+    languages = {found.language for found in labels.by_country(settings().documents.default_language).values()}
+    return (
+        f"conf is valid: {len(known)} tenants, {len(told.policies)} tax policies, {len(STAGES)} stages, "
+        f"documents in {len(languages)} languages."
+    )

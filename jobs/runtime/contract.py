@@ -43,6 +43,7 @@ class Invocation:
     task: str = ""
     actor: str = ""
     reason: str = ""
+    approved_by: str = ""  # who has approved what is beyond its limits; another person than the actor
 
     @property
     def run_id(self) -> str:
@@ -61,6 +62,7 @@ class Outcome:
     message: str
     tables: tuple[TableVersion, ...] = ()
     held: Mapping[str, str] = field(default_factory=dict)
+    question: str = ""  # what a person must approve before it is published
 
 
 @dataclass(frozen=True)

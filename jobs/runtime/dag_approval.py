@@ -15,24 +15,28 @@ SIMULATED_APPROVER = "simulated-approver"  # answers in a home that is marked as
 
 
 class Approval(ApprovalOperator):
-    """Asks a person; where nothing was staged there is nothing to ask.
+    """Asks a person; where nothing was staged, or nothing is beyond its limits, there is nothing to ask.
 
     Rejecting does not skip what follows: the next task says who has rejected, and is red.
     """
 
-    def __init__(self, *, stage: str, **kwargs: Any) -> None:
+    def __init__(self, *, stage: str, always: bool, **kwargs: Any) -> None:
+        told = (f"ti.xcom_pull(task_ids='{stage}.{verb}')['message']" for verb in ("audit", "write"))
+        question = f"ti.xcom_pull(task_ids='{stage}.audit', key='question')"
         super().__init__(
             subject=f"{stage}: may this be published?",
-            body=f"{{{{ ti.xcom_pull(task_ids='{stage}.audit')['message'] or ti.xcom_pull(task_ids='{stage}.write')['message'] }}}}",
+            body=f"{{{{ {' or '.join((question, *told))} }}}}",
             trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS,
             **kwargs,
         )
         self.stage = stage
+        self.always = always
 
     def execute(self, context: Context) -> Any:
         """Ask, unless there is nothing to publish; a test run is answered only in a simulated home."""
         written = context["ti"].xcom_pull(task_ids=f"{self.stage}.write") or {}
-        if written.get("status") == "unchanged":
+        question = context["ti"].xcom_pull(task_ids=f"{self.stage}.audit", key="question")
+        if written.get("status") == "unchanged" or not (self.always or question):
             return {"chosen_options": [], "nothing": True}
         if is_test(context):
             from jobs.runtime.config import simulated
@@ -67,10 +71,10 @@ class Approved(BaseOperator):
         self.stage = stage
 
     def execute(self, context: Context) -> str:
-        """Who approved."""
+        """Who approved; an empty name where nobody had to."""
         answer = context["ti"].xcom_pull(task_ids=f"{self.stage}.approve") or {}
         if answer.get("nothing"):
-            return "nobody, nothing was staged"
+            return ""
         person = (answer.get("responded_by_user") or {}).get("name") or (answer.get("responded_by_user") or {}).get("id")
         if why := refusal(answer.get("chosen_options"), person, actor_of(context)):
             raise end(f"{self.stage}: {why} Nothing was published.", EXIT_REFUSED)
@@ -94,15 +98,16 @@ def refusal(chosen: list[str] | None, person: str | None, triggered_by: str) -> 
     return None
 
 
-def approved_group(stage: Stage) -> TaskGroup:
+def approved_group(stage: Stage, always: bool = True) -> TaskGroup:
     """write >> audit >> approve >> approved >> publish of a stage.
 
-    A gate that holds some tenants is no obstacle for the others: the question is asked for those that passed.
+    A gate that holds some tenants is no obstacle for the others: the question is asked for those that passed. always: whatever it is;
+    else only where the audit found something beyond the limits of its policy.
     """
     with TaskGroup(group_id=stage.name, tooltip=stage_tooltip(stage)) as group:
         write = StageVerb(task_id="write", stage=stage.name, verb="write")
         audit = StageVerb(task_id="audit", stage=stage.name, verb="audit")
-        approve = Approval(task_id="approve", stage=stage.name)
+        approve = Approval(task_id="approve", stage=stage.name, always=always)
         approved = Approved(task_id="approved", stage=stage.name)
         publish = StageVerb(
             task_id="publish", stage=stage.name, verb="publish", outlets=[ASSETS[table] for table in stage.outputs]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import getpass
 import importlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -111,6 +111,8 @@ class StageVerb(BaseOperator):
         except CountingHouseError as error:
             raise end(str(error), error.exit_code, waits=isinstance(error, UpstreamMissing)) from None
         told = {"run_id": outcome.run_id, "attempt": outcome.attempt, "status": outcome.status, "message": outcome.message}
+        if outcome.question:
+            context["ti"].xcom_push(key="question", value=outcome.question)
         if outcome.status == "held":
             context["ti"].xcom_push(key="held", value=sorted(outcome.held))
             raise end(outcome.message, EXIT_REFUSED)
@@ -136,13 +138,20 @@ class StageVerb(BaseOperator):
             task=self.task_id,
             actor=actor_of(context),
             reason=self._reason(context),
+            approved_by=self._approver(context),
         )
 
     def _reason(self, context: Context) -> str:
         """Why this is done, and of a publication that had to be approved who has approved it."""
         reason = str(context["params"].get("reason") or context["dag_run"].note or "")
-        approver = context["ti"].xcom_pull(task_ids=f"{self.stage}.approved") if self.verb == "publish" else None
+        approver = self._approver(context)
         return "; ".join(told for told in (reason, f"approved by {approver}" if approver else "") if told)
+
+    def _approver(self, context: Context) -> str:
+        """Who has approved the publication; nobody where nobody was asked."""
+        if self.verb != "publish" or self.lane != "main":
+            return ""
+        return str(context["ti"].xcom_pull(task_ids=f"{self.stage}.approved") or "")
 
     def _period(self, context: Context) -> str:
         """The period of the run, as this stage names it: an hourly run posts into the month that its hour lies in."""
@@ -282,7 +291,8 @@ def stage_tooltip(stage: Stage) -> str:
     return f"{', '.join(stage.inputs) or 'landing'} -> {', '.join(stage.outputs)}"
 
 
-Step: TypeAlias = Stage | tuple[Stage, str] | TaskGroup  # a stage, a lane of one, or a group that somebody has made
+# A stage, a lane of one, or what makes a group; groups are made in their order, in which the UI shows them.
+Step: TypeAlias = Stage | tuple[Stage, str] | Callable[[], TaskGroup]
 
 
 def process(steps: Sequence[Step], graceful: bool = False) -> None:
@@ -302,8 +312,8 @@ def monthly(hour: int = 12) -> CronPartitionTimetable:
 
 
 def _group(step: Step) -> TaskGroup:
-    if isinstance(step, TaskGroup):
-        return step
+    if callable(step):
+        return step()
     return stage_group(*step) if isinstance(step, tuple) else stage_group(step)
 
 

@@ -51,6 +51,16 @@ class Judgement:
                 held.setdefault(verdict.tenant_id, []).append(verdict)
         return held
 
+    @property
+    def asks(self) -> dict[str, list[Verdict]]:
+        """The tenants that are not held and that a person must approve before they are published, with what is beyond its limit."""
+        held = self.held
+        asks: dict[str, list[Verdict]] = {}
+        for verdict in self.verdicts:
+            if not verdict.success and verdict.severity == "approval" and verdict.tenant_id not in held:
+                asks.setdefault(verdict.tenant_id, []).append(verdict)
+        return asks
+
 
 def judge(stage: str, frames: Mapping[str, DataFrame], gates: Sequence[str], tenants: Sequence[str], name: str) -> Judgement:
     """Run the suites of a stage, each on its frame; store their pages in Data Docs."""
@@ -114,7 +124,8 @@ def _read(suite: Any, result: Any, tenants: Sequence[str]) -> list[Verdict]:
     verdicts = []
     for title, expectation in expected.items():
         outcome = told.get(title)
-        severity = getattr(expectation.severity, "value", str(expectation.severity))
+        named = (expectation.meta or {}).get("severity")
+        severity = str(named or getattr(expectation.severity, "value", expectation.severity))
         if outcome is None or _raised(outcome):
             verdicts += [_crash(suite.name, tenant, f"no result of '{title}'") for tenant in tenants]
             continue
@@ -153,6 +164,18 @@ def _raised(outcome: Any) -> bool:
 
 def _crash(suite: str, tenant: str, what: str) -> Verdict:
     return Verdict(suite, SUITE_FAILED, tenant, "critical", False, 0, what, "A gate without a result counts as failed.")
+
+
+def question(stage: str, period: str, judgement: Judgement) -> str:
+    """What is beyond its limit, for the person who has to approve it."""
+    told = []
+    for tenant, beyond in sorted(judgement.asks.items()):
+        told.append(
+            f"{stage} {period}, tenant {tenant}: beyond the limits of its policy, so a second person must approve it."
+        )
+        for verdict in beyond:
+            told.append(f"  - {verdict.expectation}: {verdict.failing}, e.g. {verdict.example} ({verdict.notes})")
+    return "\n".join(told)
 
 
 def message(stage: str, period: str, judgement: Judgement, others: int, advice: str) -> str:

@@ -106,7 +106,7 @@ IDENTITIES: tuple[Identity, ...] = (
         ),
         lined AS (
             SELECT tenant_id, period, charge_id, sum(rated_amount) AS amount, count(*) AS times
-            FROM invoicing.invoice_lines WHERE {month} GROUP BY ALL
+            FROM invoicing.invoice_lines WHERE {month} AND corrects_charge_id IS NULL GROUP BY ALL
         )
         SELECT tenant_id, charge_id AS example, coalesce(b.amount = l.amount AND l.times = 1, false) AS holds
         FROM billed b FULL OUTER JOIN lined l USING (tenant_id, period, charge_id)
@@ -159,7 +159,8 @@ IDENTITIES: tuple[Identity, ...] = (
         """
         SELECT tenant_id, legal_entity_id || ' ' || series || ' ' || fiscal_year AS example,
                min(number) = 1 AND max(number) = count(*) AND count(DISTINCT number) = count(*)
-               AND count(DISTINCT invoice_id) = count(*) AND count(DISTINCT invoice_number) = count(*) AS holds
+               AND count(DISTINCT invoice_id) = count(*) FILTER (void_reason IS NULL)
+               AND count(DISTINCT invoice_number) = count(*) AS holds
         FROM all_numbers GROUP BY tenant_id, legal_entity_id, series, fiscal_year
         """,
     ),
@@ -170,7 +171,7 @@ IDENTITIES: tuple[Identity, ...] = (
                coalesce(i.number = r.number AND i.invoice_number = r.invoice_number AND i.series = r.series
                         AND i.fiscal_year = r.fiscal_year AND i.legal_entity_id = r.legal_entity_id, false) AS holds
         FROM (SELECT * FROM invoicing.invoices WHERE {month}) i
-        FULL OUTER JOIN (SELECT * FROM invoicing.number_register WHERE {month}) r USING (tenant_id, invoice_id)
+        FULL OUTER JOIN (SELECT * FROM invoicing.number_register WHERE {month} AND void_reason IS NULL) r USING (tenant_id, invoice_id)
         """,
     ),
     Identity(
@@ -184,8 +185,9 @@ IDENTITIES: tuple[Identity, ...] = (
         "every issued invoice is posted once, at its gross", ("invoicing.invoices", "ledger.journal_lines"), "invoices",
         """
         WITH receivable AS (
-            SELECT tenant_id, document_id AS invoice_id, sum(debit - credit) AS amount FROM ledger.journal_lines
-            WHERE ledger_account = 'accounts_receivable' AND event IN ('invoice_issued', 'credit_note_issued') AND {month} GROUP BY ALL
+            SELECT tenant_id, source_id AS invoice_id, sum(debit - credit) AS amount FROM ledger.journal_lines
+            WHERE ledger_account = 'accounts_receivable' AND {month}
+              AND event IN ('invoice_issued', 'credit_note_issued', 'debit_note_issued') GROUP BY ALL
         ), headers AS (
             SELECT tenant_id, invoice_id, invoice_number, gross_amount FROM invoicing.invoices SEMI JOIN posted USING (tenant_id, period)
             WHERE {month}
@@ -337,14 +339,18 @@ def _all_numbers(books: Books) -> None:
     """The register with the numbers of incomplete publications: reserved is reserved."""
     from jobs.runtime import delta_log
 
+    books.open("invoicing.number_register")
     table = delta_log.open_table("invoicing.number_register")
     if table is None:
-        books.open("invoicing.number_register")
         books.connection.execute("CREATE OR REPLACE TEMP VIEW all_numbers AS SELECT * FROM invoicing.number_register")
         return
     held = "true" if books.tenant is None else f"tenant_id = {literal(books.tenant)}"
     books.connection.register("all_numbers_read", table.to_pyarrow_dataset())
-    books.connection.execute(f"CREATE OR REPLACE TEMP VIEW all_numbers AS SELECT * FROM all_numbers_read WHERE {held}")
+    # The register as declared goes first: what an earlier version of the house has made may lack a column.
+    books.connection.execute(
+        "CREATE OR REPLACE TEMP VIEW all_numbers AS SELECT * FROM invoicing.number_register WHERE false "
+        f"UNION ALL BY NAME SELECT * FROM all_numbers_read WHERE {held}"
+    )
 
 
 def _published(books: Books, name: str, publications: Sequence[Publication], stage: str, period: str | None) -> None:

@@ -149,7 +149,8 @@ def _held() -> dict[tuple[str, str, str, str], str]:
     for row in ops.rows(ops.RUNS):
         if row["verb"] != "audit" or row["status"] not in ("done", "held"):
             continue
-        stopped = set(json.loads(row["detail"] or "{}").get("held", ()))
+        verdict = json.loads(row["detail"] or "{}")
+        stopped = {*verdict.get("held", ()), *verdict.get("asks", ())}  # what asks a person is held until one has answered
         for one in row["tenants"] or ():
             key = (row["stage"], one, row["period"], row["lane"] or "main")
             held.pop(key, None)

@@ -158,7 +158,8 @@ def _chain(books: Books, header: Row) -> Chain:
     taxes = books.rows(f"SELECT * FROM invoicing.invoice_taxes WHERE {mine} ORDER BY tax_category, tax_rate")
     register = books.rows(f"SELECT * FROM invoicing.number_register WHERE {mine}")
     posted = f"document_id = {literal(invoice_id)}"
-    journal = books.rows(f"SELECT * FROM ledger.journal_lines WHERE {posted} ORDER BY posting_date, entry_id, line_no")
+    moved = f"{posted} OR source_id = {literal(invoice_id)}"  # a correction moves what its original has open
+    journal = books.rows(f"SELECT * FROM ledger.journal_lines WHERE {moved} ORDER BY posting_date, entry_id, line_no")
     items = books.rows(f"SELECT * FROM ledger.open_items WHERE {posted} ORDER BY period DESC LIMIT 1")
     charges = _charges(books, header, publications, charged) | _adjustments(books, header)
     _name_credits(books, charges)
@@ -319,18 +320,14 @@ def _sums(
     debit, credit = (sum((row[side] for row in journal), nothing) for side in ("debit", "credit"))
     if debit != credit:
         told.append(f"the journal entry debits {debit:f} and credits {credit:f}")
-    receivable = sum(
-        (
-            row["debit"] - row["credit"]
-            for row in journal
-            if row["ledger_account"] == "accounts_receivable" and row["event"].endswith("_issued")
-        ),
-        nothing,
-    )
+    issued = [row for row in journal if row["ledger_account"] == "accounts_receivable" and row["event"].endswith("_issued")]
+    own = [row for row in issued if row["source_id"] == header["invoice_id"]]
+    receivable, opened = (sum((row["debit"] - row["credit"] for row in rows), nothing) for rows in (own, issued))
     if journal and receivable != header["gross_amount"]:
         told.append(f"{receivable:f} was posted as receivable, the invoice is {header['gross_amount']:f}")
-    if journal and sum((row["original_amount"] for row in items), nothing) != header["gross_amount"]:
-        told.append("the open item does not start at the invoice's gross amount")
+    is_correction = header.get("original_invoice_id") is not None  # it has no item of its own
+    if journal and not is_correction and sum((row["original_amount"] for row in items), nothing) != opened:
+        told.append("the open item does not start at the invoice's gross amount and what corrects it")
     return told
 
 

@@ -52,7 +52,7 @@ def run_stage(invocation: Invocation) -> Outcome:
             published = publish(invocation)
         except GateFailed:  # every tenant is held; what the gate said is what a person wants to read
             raise GateFailed(audited.message) from None
-        if audited.status == "held":
+        if audited.status == "held" or (audited.question and not invocation.approved_by):
             raise GateFailed(audited.message)
         return published
 
@@ -120,21 +120,24 @@ def audit(invocation: Invocation) -> Outcome:
         ops.append(ops.GATE_RESULTS, [records.gate_row(run, verdict) for verdict in judgement.verdicts])
         faults.reach("audit:stored")
         held = judgement.held
+        question = gates.question(invocation.stage, invocation.period, judgement)
         about = f" {job.summary(house)}" if hasattr(job, "summary") else ""
         left_out: dict[str, str] = json.loads(written["detail"])["left_out"]
         told["status"] = "held" if held or left_out else "done"
         told["message"] = f"{len(judgement.verdicts)} verdicts, {len(held)} tenants held"
-        told["detail"] = json.dumps({"held": sorted(held)})
+        told["detail"] = json.dumps({"held": sorted(held), "asks": sorted(judgement.asks)})
     if not held and not left_out:
         passed = f"{invocation.stage} {invocation.period}: {len(judgement.verdicts)} verdicts, all passed or stored as warnings.{about}"
-        return Outcome(run.run_id, run.attempt, "done", passed)
+        return Outcome(
+            run.run_id, run.attempt, "done", "\n".join([passed, *([question] if question else [])]), question=question
+        )
     mend = getattr(job, "WHAT_TO_DO", "Mend the cause")
     advice = f"{mend}, then clear {invocation.stage}.write of this run and what follows it; see docs/runbook.md#gate-failed."
     said = (
         [gates.message(invocation.stage, invocation.period, judgement, len(run.tenants) - len(held), advice)] if held else []
     )
-    text = "\n".join([*left_out.values(), *said, *([about.strip()] if about else [])])
-    return Outcome(run.run_id, run.attempt, "held", text, held=left_out | dict.fromkeys(held, text))
+    text = "\n".join([*left_out.values(), *said, *(part for part in (question, about.strip()) if part)])
+    return Outcome(run.run_id, run.attempt, "held", text, held=left_out | dict.fromkeys(held, text), question=question)
 
 
 def publish(invocation: Invocation) -> Outcome:
@@ -167,8 +170,15 @@ def _publish_judged(invocation: Invocation) -> Outcome:
             f"Run the audit of this stage first."
         )
     run = _restore(invocation, written)
-    held = set(json.loads(judged["detail"])["held"])
+    verdict = json.loads(judged["detail"])
+    asking = [tenant for tenant in verdict.get("asks", ()) if not invocation.approved_by]
+    held = {*verdict["held"], *asking}
     passing = [tenant for tenant in run.tenants if tenant not in held]
+    if asking:
+        say(
+            f"{invocation.stage} {invocation.period}: {', '.join(asking)} must be approved by a second person and nobody has; nothing of "
+            f"them is published. Run the DAG of this stage in the Airflow UI and let somebody else answer its question."
+        )
     if not passing:
         raise GateFailed(
             f"{invocation.stage} {invocation.period}: every tenant is held, nothing was published. See its audit task."

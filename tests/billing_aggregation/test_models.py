@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from pyspark.sql import functions as F
 
 from jobs.billing_aggregation import models, transforms
-from jobs.billing_aggregation.allocation import allocated
 from jobs.billing_aggregation.proration import proration
+from jobs.ledger.allocation import allocated
 from jobs.ledger.columns import RATED
 from jobs.ledger.price_spans import ZONES
 from tests.builders import ALPHA, JULY, accounts, collected, customer, frame, priced, prices, usage, used

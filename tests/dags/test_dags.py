@@ -26,7 +26,7 @@ GROUPS_OF: dict[str, tuple[str, ...]] = {
 GRAINS = {
     "ingest": "month", "monthly_billing": "month", "vendor_payables": "hour", "cash_application": "day", "account_suspension": "day",
 }  # fmt: skip
-APPROVED = {"suspension_selection": ("approve", "approved")}  # groups with a person between audit and publish
+APPROVED = ("suspension_selection", "invoice_generation")  # groups with a person between audit and publish
 
 
 @pytest.fixture(scope="module")

@@ -23,12 +23,14 @@ class FakeTask:
         self.states, self.held = states or {}, held or {}
         self.pushed: dict[str, Any] = {}
         self.returned: dict[str, Any] = {}
+        self.questions: dict[str, str] = {}
 
     def xcom_push(self, key: str, value: Any) -> None:
         self.pushed[key] = value
 
     def xcom_pull(self, task_ids: str, key: str = "return_value") -> Any:
-        return self.held.get(task_ids) if key == "held" else self.returned.get(task_ids)
+        told: dict[str, Any] = {"held": self.held, "question": self.questions}.get(key, self.returned)
+        return told.get(task_ids)
 
     def get_task_states(self, dag_id: str, task_ids: list[str], run_ids: list[str]) -> dict[str, dict[str, str]]:
         return {run_ids[0]: {task: state for task, state in self.states.items() if task in task_ids}}
@@ -270,7 +272,7 @@ def test_only_another_person_may_approve(case: str, tmp_path: Any, monkeypatch: 
     task.returned["suspension_selection.approve"] = answer
     ask = Approved(task_id="approved", stage="suspension_selection")
     if said is None:
-        assert ask.execute(context("2026-10-31", user=user, task=task))
+        assert bool(ask.execute(context("2026-10-31", user=user, task=task))) == (case != "nothing_to_ask")
     else:
         with pytest.raises(Ended, match=said):
             ask.execute(context("2026-10-31", user=user, task=task))
@@ -279,11 +281,21 @@ def test_only_another_person_may_approve(case: str, tmp_path: Any, monkeypatch: 
 def test_a_test_run_is_approved_only_in_a_simulated_home(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COUNTINGHOUSE_HOME", str(tmp_path))
     asked = context("2026-10-31", user="dag_test")
-    question = Approval(task_id="approve", stage="suspension_selection")
+    question = Approval(task_id="approve", stage="suspension_selection", always=True)
     with pytest.raises(Ended, match="a test run cannot ask anybody"):
         question.execute(asked)
     (tmp_path / "simulated").touch()
     assert question.execute(asked)["responded_by_user"]["id"] == SIMULATED_APPROVER
+
+
+def test_what_is_within_its_limits_asks_nobody(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COUNTINGHOUSE_HOME", str(tmp_path))
+    question = Approval(task_id="approve", stage="invoice_generation", always=False)
+    assert question.execute(context("2026-10", user="dag_test"))["nothing"]
+    task = FakeTask()
+    task.questions["invoice_generation.audit"] = "too many documents"
+    with pytest.raises(Ended, match="a test run cannot ask anybody"):
+        question.execute(context("2026-10", user="dag_test", task=task))
 
 
 def test_what_was_approved_says_by_whom() -> None:

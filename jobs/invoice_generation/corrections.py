@@ -1,0 +1,231 @@
+"""Documents that correct an issued one: in full, by a share or by an amount, with the tax of the original, and naming it.
+
+What is asked for stands in raw.invoice_corrections; what became of it in invoicing.corrections, once and for good. Nothing that was
+issued is changed. Source: docs/corrections.md
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from jobs.invoice_generation import amounts
+from jobs.invoice_generation.settings import RoundingPolicy
+from jobs.invoice_generation.tables import CORRECTIONS, INVOICE_LINES, INVOICES, LINE_TAXES
+from jobs.ledger.allocation import allocated
+from jobs.ledger.columns import AMOUNT, QUANTITY, RATED
+from jobs.ledger.corrections import CANCEL, CREDIT, CREDIT_NOTE, DEBIT, DEBIT_NOTE, WRITE_OFF
+from jobs.ledger.identity import natural_id
+from jobs.ledger.money import exact_product, in_minor_units, rounded
+
+DOCUMENT = ["tenant_id", "invoice_id"]
+REFUSALS = {  # reason code -> whether it holds of a request beside its original
+    "no such document": "invoice_id IS NULL",
+    "not an invoice": "document_type <> 'invoice'",
+    "no such line": "line_no IS NOT NULL AND NOT coalesce(array_contains(line_numbers, line_no), false)",
+    "more decimals than its currency has": "amount <> in_coins",
+    "nothing is left of it": f"action <> '{DEBIT}' AND action <> '{WRITE_OFF}' AND coalesce(net_left, 0) <= 0",
+    "more than is left of it": f"action = '{CREDIT}' AND amount > net_left",
+}
+
+
+def pending(requests: DataFrame, settled: DataFrame, month_end: date) -> DataFrame:
+    """The requests a month has to answer: made by its end and not answered yet, one per document, the oldest first.
+
+    requests: standing rows of raw.invoice_corrections. settled: CORRECTIONS of all months.
+    """
+    known = settled.select("tenant_id", "correction_id").distinct()
+    due = requests.where(F.col("requested_on") < F.lit(month_end)).join(
+        known, on=["tenant_id", "correction_id"], how="left_anti"
+    )
+    turn = Window.partitionBy("tenant_id", "invoice_number").orderBy("requested_on", "correction_id")
+    return due.withColumn("turn", F.row_number().over(turn)).where(F.col("turn") == 1).drop("turn")
+
+
+def judged(requests: DataFrame, invoices: DataFrame, all_lines: DataFrame) -> DataFrame:
+    """Requests beside the document that they name, with reason_code, null where they are carried out.
+
+    requests: as pending() returns them. invoices, all_lines: INVOICES and INVOICE_LINES of all months. Returns the request with the original's
+    header and net_left: what no correction has taken back yet, of the line that is named or of all.
+    """
+    left = _left(all_lines, invoices)
+    of_line = F.col("r.line_no").isNull() | (F.col("r.line_no") == F.col("l.line_no"))
+    known = invoices.select(
+        "tenant_id", "invoice_id", "invoice_number", "document_type", "legal_entity_id", "account_id", "customer_country",
+        "customer_region", "currency",
+    )  # fmt: skip
+    named = requests.join(known, on=["tenant_id", "invoice_number"], how="left")
+    same = (F.col("r.tenant_id") == F.col("l.tenant_id")) & (F.col("r.invoice_id") == F.col("l.invoice_id"))
+    numbers = F.sort_array(F.collect_set("l.line_no")).alias("line_numbers")
+    sums = (
+        named.alias("r")
+        .join(left.alias("l"), on=same, how="inner")
+        .groupBy("r.tenant_id", "r.correction_id")
+        .agg(F.sum(F.when(of_line, F.col("l.left"))).cast(AMOUNT).alias("net_left"), numbers)
+    )
+    coins = in_minor_units(F.col("amount"), F.col("currency")).alias("in_coins")
+    told = named.join(sums, on=["tenant_id", "correction_id"], how="left").select("*", coins)
+    why: Column = F.lit(None).cast("string")
+    for code, condition in reversed(REFUSALS.items()):
+        why = F.when(F.expr(condition), F.lit(code)).otherwise(why)
+    return told.withColumn("reason_code", why)
+
+
+def _left(all_lines: DataFrame, invoices: DataFrame) -> DataFrame:
+    """Every line of an invoice with `left`, what no correction has taken back yet, and `taxes_left`, the same of each of its taxes."""
+    key = [*DOCUMENT, "charge_id"]
+    named = invoices.select(*DOCUMENT, "original_invoice_id")
+    told = all_lines.join(named, on=DOCUMENT, how="inner").withColumns(
+        {
+            "invoice_id": F.coalesce("original_invoice_id", "invoice_id"),
+            "charge_id": F.coalesce("corrects_charge_id", "charge_id"),
+        }
+    )
+    nets = told.groupBy(*key).agg(F.sum("line_amount").cast(AMOUNT).alias("left"))
+    parts = told.select(*key, F.explode("line_taxes").alias("part")).groupBy(*key, "part.component", "part.rate")
+    summed = parts.agg(F.sum("part.amount").cast(AMOUNT).alias("amount"))
+    taxes = summed.groupBy(*key).agg(
+        F.array_sort(F.collect_set(F.struct("component", "rate", "amount"))).alias("taxes_left")
+    )
+    original = all_lines.where(F.col("corrects_charge_id").isNull())
+    return original.join(nets, on=key, how="inner").join(taxes, on=key, how="left")
+
+
+def lines(
+    asked: DataFrame, invoices: DataFrame, all_lines: DataFrame, taxes: DataFrame, policy: RoundingPolicy, period: date
+) -> DataFrame:
+    """The lines of the documents that requests come to: INVOICE_LINES without publication_id, with the document's header beside.
+
+    asked: as judged() returns them. invoices, all_lines, taxes: what was issued in all months. A line says what it takes back, or adds,
+    of one line of the original: a share of it, all that is left, or its part of an amount, in proportion to what is left. Tax stays
+    what was decided for the original.
+    """
+    made = asked.where(F.col("reason_code").isNull() & (F.col("action") != WRITE_OFF)).select(
+        "tenant_id", "correction_id", "invoice_id", "action", "account_id", "legal_entity_id", "customer_country", "customer_region",
+        F.col("reason").alias("correction_reason"), F.col("line_no").alias("asked_line"), F.col("amount").alias("asked_amount"),
+        F.col("share").alias("asked_share"),
+    )  # fmt: skip
+    original = _left(all_lines, invoices)
+    taken = made.join(original, on=DOCUMENT, how="inner").where(
+        F.col("asked_line").isNull() | (F.col("asked_line") == F.col("line_no"))
+    )
+    shared = allocated(
+        taken.withColumns({"whole": F.col("asked_amount").cast(RATED), "weight": F.greatest("left", F.lit(0).cast(AMOUNT))}),
+        ["tenant_id", "correction_id"],
+        ["line_no"],
+    )
+    currency = F.col("currency")
+    share = rounded(exact_product(F.col("line_amount").cast(QUANTITY), F.col("asked_share")), currency, policy.method)
+    of_share = F.when(F.col("left") < 0, F.greatest(share, F.col("left"))).otherwise(F.least(share, F.col("left")))
+    amount = (
+        F.when(F.col("action") == CANCEL, -F.col("left"))
+        .when(F.col("action") == DEBIT, F.col("share"))
+        .when(F.col("asked_share").isNotNull(), -of_share)
+        .otherwise(-F.col("share"))
+    ).cast(AMOUNT)
+    is_debit = F.col("action") == DEBIT
+    kind = F.when(is_debit, F.lit(DEBIT_NOTE)).otherwise(F.lit(CREDIT_NOTE))
+    part = (
+        F.when(F.col("action") == CANCEL, F.col("quantity"))
+        .when(F.col("asked_share").isNotNull(), exact_product(F.col("quantity"), F.col("asked_share")).cast(QUANTITY))
+        .otherwise(F.lit(1).cast(QUANTITY))
+    )
+    told = shared.withColumn("corrected", amount).where(F.col("corrected") != 0)
+    ids = told.withColumns(
+        {
+            "original_invoice_id": F.col("invoice_id"), "original_charge": F.col("charge_id"), "document_type": kind,
+            "payment_terms_days": F.lit(0), "kind": F.lit("correction"), "price_id": F.lit(None).cast("string"),
+        }
+    )  # fmt: skip
+    numbered = Window.partitionBy("tenant_id", "correction_id").orderBy("line_no")
+    renewed = ids.withColumns(
+        {
+            "period": F.lit(period), "invoice_id": natural_id("tenant_id", "original_invoice_id", "document_type", "correction_id"),
+            "charge_id": natural_id("tenant_id", "correction_id", "original_charge"), "corrects_charge_id": F.col("original_charge"),
+            "line_no": F.row_number().over(numbered), "quantity": F.when(is_debit, part).otherwise(-part).cast(QUANTITY),
+            "rated_amount": F.col("corrected").cast(RATED), "line_amount": F.col("corrected"),
+        }
+    )  # fmt: skip
+    columns = [field.name for field in INVOICE_LINES.schema.fields if field.name != "publication_id"]
+    beside = (
+        "legal_entity_id", "account_id", "customer_country", "customer_region", "document_type", "payment_terms_days", "kind", "price_id",
+        "original_invoice_id", "correction_reason", "correction_id", "action", "exemption_code", "exemption_reason",
+    )  # fmt: skip
+    return _taxed(renewed, taxes, policy).select(*columns, *beside)
+
+
+def _taxed(made: DataFrame, taxes: DataFrame, policy: RoundingPolicy) -> DataFrame:
+    """Correcting lines with their taxes: each part of the original's, at its rate; what is cancelled gives back all that is left of it."""
+    rates = F.transform(
+        "taxes_left", lambda part: F.struct(part["component"].alias("component"), part["rate"].alias("rate"))
+    )
+    terms = {"components": rates, "tax_per": F.lit("document"), "tax_method": F.lit(policy.method)}
+    charged = amounts.with_taxes(made.withColumns(terms).drop("line_taxes"))
+    back = F.transform("taxes_left", lambda part: part.withField("amount", (-part["amount"]).cast(AMOUNT)))
+    told = F.when(F.col("action") == CANCEL, back.cast(LINE_TAXES)).otherwise(F.col("line_taxes"))
+    reasons = taxes.groupBy("tenant_id", F.col("invoice_id").alias("original_invoice_id"), "tax_category").agg(
+        F.min("exemption_code").alias("exemption_code"), F.min("exemption_reason").alias("exemption_reason")
+    )
+    return charged.withColumn("line_taxes", told).join(
+        reasons, on=["tenant_id", "original_invoice_id", "tax_category"], how="left"
+    )
+
+
+def headers(made: DataFrame, taxes: DataFrame, issue_date: date) -> DataFrame:
+    """The headers of correcting documents, without numbers: INVOICES without publication_id. They are due on the day of issue."""
+    key = ["tenant_id", "period", "invoice_id"]
+    shared = (
+        "legal_entity_id", "account_id", "customer_country", "customer_region", "document_type", "currency", "original_invoice_id",
+        "correction_reason",
+    )  # fmt: skip
+    net = made.groupBy(*key, *shared).agg(
+        F.sum("line_amount").cast(AMOUNT).alias("net_amount"), F.count(F.lit(1)).alias("line_count")
+    )
+    tax = taxes.groupBy(*key).agg(F.sum("tax_amount").cast(AMOUNT).alias("tax_amount"))
+    gross = (F.col("net_amount") + F.col("tax_amount")).cast(AMOUNT)
+    nothing = F.lit(0).cast(AMOUNT)
+    told = {
+        "gross_amount": gross, "rounding_amount": nothing, "prepaid_amount": nothing, "payable_amount": gross,
+        "series": F.col("document_type"), "fiscal_year": F.lit(None).cast("int"), "number": F.lit(None).cast("bigint"),
+        "invoice_number": F.lit(None).cast("string"), "issue_date": F.lit(issue_date), "due_date": F.lit(issue_date),
+    }  # fmt: skip
+    columns = [field.name for field in INVOICES.schema.fields if field.name != "publication_id"]
+    return net.join(tax, on=key, how="left").withColumns(told).select(*columns)
+
+
+def answers(asked: DataFrame, made: DataFrame, period: date, issue_date: date) -> DataFrame:
+    """What became of every request: CORRECTIONS without publication_id. asked: as judged() returns them. made: as lines() does."""
+    documents = made.select("tenant_id", "correction_id", F.col("invoice_id").alias("made_id")).distinct()
+    is_done = F.col("reason_code").isNull() & (F.col("made_id").isNotNull() | (F.col("action") == WRITE_OFF))
+    told = asked.withColumnRenamed("invoice_id", "original_invoice_id").join(
+        documents, on=["tenant_id", "correction_id"], how="left"
+    )
+    named = told.withColumns(
+        {
+            "period": F.lit(period), "invoice_id": F.col("made_id"), "effective_on": F.lit(issue_date),
+            "status": F.when(is_done, F.lit("done")).otherwise(F.lit("refused")),
+            "reason_code": F.when(~is_done, F.coalesce("reason_code", F.lit("comes to nothing"))),
+            "written_off": F.when(F.col("action") == WRITE_OFF, F.col("amount").cast(AMOUNT)),
+        }
+    )  # fmt: skip
+    return named.select(*(field.name for field in CORRECTIONS.schema.fields if field.name != "publication_id"))
+
+
+def account(staged: DataFrame, invoices: DataFrame) -> DataFrame:
+    """Every document that a run corrects beside all that has corrected it.
+
+    staged, invoices: INVOICES of the run and of all months. Returns tenant_id, invoice_id, net (null where there is no such document) and
+    left: that less all credit notes, and with all debit notes, that name it.
+    """
+    asked = staged.where(F.col("original_invoice_id").isNotNull()).select(
+        "tenant_id", F.col("original_invoice_id").alias("invoice_id")
+    )
+    every = invoices.unionByName(staged, allowMissingColumns=True).where(F.col("original_invoice_id").isNotNull())
+    moved = every.groupBy("tenant_id", F.col("original_invoice_id").alias("invoice_id")).agg(
+        F.sum("net_amount").alias("moved")
+    )
+    originals = invoices.select("tenant_id", "invoice_id", F.col("net_amount").alias("net"))
+    both = asked.distinct().join(originals, on=DOCUMENT, how="left").join(moved, on=DOCUMENT, how="left")
+    return both.select(*DOCUMENT, "net", (F.col("net") + F.col("moved")).alias("left"))

@@ -1,0 +1,7 @@
+"""What may be done about an issued document: words that landing checks and invoice generation carries out."""
+
+from __future__ import annotations
+
+CANCEL, CREDIT, DEBIT, WRITE_OFF = "cancel", "credit", "debit", "write_off"
+ACTIONS = (CANCEL, CREDIT, DEBIT, WRITE_OFF)
+CREDIT_NOTE, DEBIT_NOTE = "credit_note", "debit_note"  # types of document, and their series

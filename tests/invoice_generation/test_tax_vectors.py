@@ -1,0 +1,343 @@
+"""Tax decisions and roundings that other systems are held to, through the real transforms and the real conf/taxes/, in one batch each.
+
+Rows of the same form that the files do not have (every member state, the other territories) are asked in the same batch.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import pytest
+from pyspark.sql import functions as F
+
+from jobs.billing_aggregation.credits import Credit, used
+from jobs.invoice_generation import amounts
+from jobs.ledger.taxes import RateTable, TaxPolicy, taxes
+from jobs.runtime.config import ROOT
+from tests.builders import charged, customer, entity, tenant
+from tests.invoice_generation.taxed import MEMBERS, Billed, documents, registered, vat_id
+
+VECTORS = ROOT.parent / "shared" / "data" / "vectors"
+STANDARD_RATES = dict(
+    zip(
+        MEMBERS,
+        [
+            "20",
+            "21",
+            "20",
+            "19",
+            "21",
+            "19",
+            "25",
+            "24",
+            "21",
+            "25.5",
+            "20",
+            "24",
+            "25",
+            "27",
+            "23",
+            "22",
+            "21",
+            "17",
+            "21",
+            "18",
+            "21",
+            "23",
+            "23",
+            "21",
+            "25",
+            "22",
+            "23",
+        ],
+        strict=True,
+    )
+)
+INSIDE = {
+    "Azores",
+    "Madeira",
+    "Jungholz",
+    "Mittelberg",
+}  # of the VAT area: a business there with a registered id owes the tax itself
+TERRITORIES = {  # what the files do not ask: territory -> buyer, post code, rate by a French seller
+    "Melilla": ("ES", "52001", 0), "Heligoland": ("DE", "27498", 0), "Campione d'Italia": ("IT", "22061", 0), "Åland": ("FI", "22100", 0),
+    "Madeira": ("PT", "9000-001", 22), "Mittelberg": ("AT", "6993", 19), "Saint-Martin": ("FR", "97150", 0), "Faroe Islands": ("DK", "100", 0),
+    "Martinique": ("MQ", None, "8.5"), "Canary Islands": ("ES", "38001", 0), "Azores": ("PT", "9700-043", 16), "Mount Athos": ("EL", "630 86", 0),
+}  # fmt: skip
+
+
+def vectors(name: str) -> list[dict]:
+    path = VECTORS / name
+    return (
+        [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()] if path.exists() else []
+    )
+
+
+def asked_beside() -> list[dict]:
+    """Rows of the form of the decision vectors: every member state with and without a registered id, and the other territories."""
+    rows = []
+    for seller, buyers in (("FR", MEMBERS), ("DE", MEMBERS), ("IE", ["GR", "AT"])):
+        for buyer in buyers:
+            rows.append({"seller": seller, "buyer": buyer, "vat_id": None, "expected": f"{buyer} standard"})
+            owed = f"{buyer} standard" if buyer == seller else "reverse charge"
+            rows.append({"seller": seller, "buyer": buyer, "vat_id": f"valid, VIES country {buyer}", "expected": owed})
+        rows.append({"seller": seller, "buyer": "FR" if seller == "DE" else "ES", "vat_id": "invalid", "expected": None})
+    rows += [
+        {"seller": "FR", "buyer": buyer, "zip": zip_code, "vat_id": None if name in INSIDE else "any",
+         "expected": f"territory exception: {name}", "rate": rate}
+        for name, (buyer, zip_code, rate) in TERRITORIES.items()
+    ]  # fmt: skip
+    rows += [
+        {"seller": "FR", "buyer": "MC", "vat_id": None, "expected": "FR standard"},
+        {"seller": "FR", "buyer": "FR", "zip": "20000", "vat_id": None, "expected": "FR standard"},  # Corsica
+        {"seller": "FR", "buyer": "IT", "zip": "23030", "vat_id": None, "expected": "IT standard"},  # beside Livigno
+        {"seller": "FR", "buyer": "PT", "zip": "9500", "vat_id": "valid, VIES country PT", "expected": "reverse charge"},
+        {"seller": "FR", "buyer": "GB", "zip": "BT1 1AA", "vat_id": None, "expected": "exempt (out of EU)"},
+        {"seller": "FR", "buyer": "CH", "vat_id": "any", "expected": "exempt (out of EU)"},
+        {"seller": "FR", "buyer": "IT", "vat_id": "valid, VIES country FR", "expected": "FR standard"},
+        {"seller": "FR", "buyer": "IT", "vat_id": "valid syntax, unregistered", "expected": "IT standard"},
+        {"seller": "ES", "buyer": "ES", "zip": "35001", "vat_id": None, "expected": "territory exception: Canary Islands"},
+        {"seller": "AT", "buyer": "AT", "zip": "6691", "vat_id": None, "expected": "territory exception: Jungholz"},
+    ]
+    return [row for row in rows if row["expected"]]
+
+
+@dataclass
+class Asked:
+    """One question: an account, its registry checks, and the row it comes from."""
+
+    row: dict
+    tax_id: str | None = None
+    status: str | None = None
+
+
+def ids_of(row: dict) -> list[tuple[str | None, str | None]]:
+    """The tax ids that a row stands for, each with what its registry says of it: several where it says that any will do."""
+    told, buyer = row["vat_id"], row["buyer"]
+    member = {"EL": "GR"}.get(buyer, buyer)
+    own = vat_id(member) if member in MEMBERS else None
+    if told is None:
+        return [(None, None)]
+    if told == "any":
+        inside = any(name in row["expected"] for name in INSIDE)
+        ids = [(None, None), ("XX-12", None), (own, "invalid")]
+        return [pair for pair in ids + ([] if inside else [(own, "valid")]) if pair[0] or pair[1] is None]
+    if found := re.search(r"VIES country ([A-Z]{2})", told):
+        return [(vat_id({"EL": "GR"}.get(found[1], found[1])), "valid")]
+    if "unregistered" in told:
+        return [(own, "invalid")]
+    if "valid" in told and "invalid" not in told:
+        return [(own, "valid")]
+    return [("XX-12", None)]
+
+
+@pytest.fixture(scope="module")
+def decided(spark):
+    """Every question with the line that answers it."""
+    rows = [*vectors("eu_tax_decision_vectors.jsonl"), *asked_beside()]
+    questions = [Asked(row, *pair) for row in rows for pair in ids_of(row)]
+    told, charges, checks, tenants = [], [], [], []
+    for number, one in enumerate(questions):
+        name = f"v{number}"
+        house = entity(f"{name}-s", country=one.row["seller"], timezone="Europe/Paris", tax_policy="eu-seller")
+        tenants.append(tenant(name, [house]))
+        here = {"tenant_id": name, "account_id": "a-1"}
+        told.append(customer(country=one.row["buyer"], postal_code=one.row.get("zip"), tax_id=one.tax_id) | here)
+        charges.append(charged("100", charge_id=f"c-{number}") | here)
+        if one.status:
+            checks.append(registered(one.tax_id, one.row["buyer"], one.status, tenant_id=name))
+    found = documents(spark, Billed(charges, told, checks), tenants, taxes()).every.select(
+        "tenant_id", "tax_category", "tax_rate", "tax_reason", "hold_code"
+    )
+    answers = {row["tenant_id"]: row for row in found.collect()}
+    return [(one, answers[f"v{number}"]) for number, one in enumerate(questions)]
+
+
+def agrees(row: dict, line) -> bool:
+    """Whether a line is taxed as a row of the decision vectors expects."""
+    expected, category, rate = row["expected"], line["tax_category"], line["tax_rate"]
+    if line["hold_code"]:
+        return False
+    if found := re.fullmatch(r"([A-Z]{2}) standard", expected):
+        return category == "S" and rate == Decimal(STANDARD_RATES[found[1]]) / 100 and "exception" not in line["tax_reason"]
+    if expected == "exempt (out of EU)":
+        return (category, rate) == ("G", 0)
+    if expected == "reverse charge":
+        return (category, rate) == ("AE", 0)
+    name = expected.removeprefix("territory exception: ")
+    as_told = "rate" not in row or rate == Decimal(str(row["rate"])) / 100
+    return (
+        f"customer in {name} (territory exception" in line["tax_reason"].replace("without a valid VAT id ", "") and as_told
+    )
+
+
+def test_the_decision_vectors_agree(decided):
+    expected = {json.dumps(row) for row in vectors("eu_tax_decision_vectors.jsonl")}
+    if not expected:
+        pytest.skip("../shared/data/vectors is not beside this checkout")
+    mine = [(one, line) for one, line in decided if json.dumps(one.row) in expected]
+    assert {json.dumps(one.row) for one, _ in mine} == expected
+    assert [(one.row, one.tax_id, line) for one, line in mine if not agrees(one.row, line)] == []
+
+
+def test_every_member_state_and_territory_is_decided(decided):
+    beside = {json.dumps(row) for row in asked_beside()}
+    mine = [(one, line) for one, line in decided if json.dumps(one.row) in beside]
+    assert len(mine) > 4 * len(MEMBERS)
+    assert [(one.row, one.tax_id, line) for one, line in mine if not agrees(one.row, line)] == []
+
+
+# --- roundings --------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Bill:
+    """One rounding vector as charges of one account: amount and tax class of each, and the policy that taxes them."""
+
+    row: dict
+    charges: list[tuple[str, str]]
+    policy: str = "vectors"
+    currency: str = "EUR"
+    seller: dict = field(default_factory=lambda: {"country": "NO", "timezone": "Europe/Oslo"})
+    buyer: dict = field(default_factory=lambda: {"country": "NO"})
+    checks: list[tuple[str, str]] = field(default_factory=list)
+
+
+def bill_of(row: dict) -> Bill | None:
+    """What a row asks, as charges."""
+    kind = row["kind"]
+    indian = {"policy": "in-seller", "currency": "INR", "seller": {"country": "IN", "timezone": "Asia/Kolkata", "tax_id": GSTINS[0]},
+              "buyer": {"country": "IN", "region": "Karnataka", "tax_id": GSTINS[1]}}  # fmt: skip
+    if kind == "category_vat":
+        return Bill(row, [(row["base"], f"r{row['rate']}")])
+    if kind == "line_vs_document":
+        return Bill(row, [(amount, f"r{row['rate']}") for amount in row["lines"]])
+    if kind == "coupon_over_total":
+        fees = [
+            {"account_id": "a", "product_id": "p", "region": None, "amount": Decimal(fee["amount"])} for fee in row["fees"]
+        ]
+        coupons = [Credit(f"c{n}", "a", Decimal(amount)) for n, amount in enumerate(row["coupons"])]
+        credited = [(f"-{share}", f"r{row['fees'][place]['rate']}") for place, _, share in used(fees, coupons, 2)]
+        return Bill(row, [(fee["amount"], f"r{fee['rate']}") for fee in row["fees"]] + credited)
+    if kind == "credit_note":
+        return Bill(row, [(f"-{row['net']}", f"r{row['rate']}")])
+    if kind == "india_cgst_sgst":
+        return Bill(row, [(amount, f"r{row['gst']}") for amount in row["lines"]], **indian)
+    if kind == "india_intra_state":
+        return Bill(row, [(row["base"], "standard")], **indian)
+    if kind == "reverse_charge":
+        return Bill(row, [(row["base"], "standard")], policy="eu-seller", seller={"country": "DE", "timezone": "Europe/Berlin"},
+                    buyer={"country": "ES", "tax_id": vat_id("ES")}, checks=[(vat_id("ES"), "ES")])  # fmt: skip
+    if kind in ("multi_category", "negative_correction"):
+        charges = [(base, "exempt" if category == "E" else f"r{rate}") for category, rate, base, _ in row["subtotals"]]
+        if "allowance" in row:  # of a whole document, which is a line of its own here, as is a charge
+            charges += [(f"-{row['allowance']}", charges[0][1]), (row["charge"], charges[0][1])]
+        return Bill(row, charges, currency=row["currency"])
+    return None
+
+
+GSTINS = ("27AAPFU0939F1ZV", "27AAACR4849R1ZL")  # of Maharashtra both
+VECTOR_POLICY = {
+    "policy": "vectors",
+    "rules": [
+        {"id": "exempt", "when": "tax_class = 'exempt'", "category": "E", "rate": "0", "exemption_reason": "Exempt", "reason": "exempt",
+         "valid_from": "2000-01-01", "source": "vectors"},
+        {"id": "taxed", "category": "S", "rates": "vectors", "reason": "taxed", "valid_from": "2000-01-01", "source": "vectors"},
+    ],
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def rounded(spark):
+    """Every rounding vector with its document: header, lines in order, taxes."""
+    bills = [bill for row in vectors("tax_rounding_vectors.jsonl") if (bill := bill_of(row))]
+    if not bills:
+        pytest.skip("../shared/data/vectors is not beside this checkout")
+    classes = sorted({tax_class for bill in bills for _, tax_class in bill.charges if tax_class.startswith("r")})
+    since = {"valid_from": "2000-01-01", "source": "vectors"}
+    table = RateTable.model_validate(
+        {"table": "vectors", "rates": [{"place": "NO", "tax_class": "standard", "rate": "0.25"} | since,
+                                       *({"place": "NO", "tax_class": c, "rate": str(Decimal(c[1:]) / 100)} | since for c in classes)]}
+    )  # fmt: skip
+    told = taxes()
+    state = told.tables["in-state"].model_dump()
+    state["rates"] = [*state["rates"], *(
+        {"place": "IN", "tax_class": c, "component": part, "rate": Decimal(c[1:]) / 200} | since for c in classes for part in ("CGST", "SGST")
+    )]  # fmt: skip
+    tables = told.tables | {"vectors": table, "in-state": RateTable.model_validate(state)}
+    policies = told.policies | {"vectors": TaxPolicy.model_validate(VECTOR_POLICY)}
+    charges, buyers, checks, tenants, products = [], [], [], [], {}
+    for number, bill in enumerate(bills):
+        name = f"w{number}"
+        tenants.append(tenant(name, [entity(f"{name}-s", tax_policy=bill.policy, **bill.seller)]))
+        here = {"tenant_id": name, "account_id": "a-1"}
+        buyers.append(customer(**bill.buyer) | here)
+        checks += [registered(tax_id, country, tenant_id=name) for tax_id, country in bill.checks]
+        for line, (amount, tax_class) in enumerate(bill.charges):
+            charges.append(charged(amount, charge_id=f"c-{line}", product_id=f"p-{line}", currency=bill.currency) | here)
+            products.setdefault(name, []).append({"product": f"p-{line}", "tax_class": tax_class} | since)
+    conf = told.model_validate(
+        {"policies": policies, "tables": tables, "territories": told.territories,
+         "products": {name: {"products": rows} for name, rows in products.items()}}
+    )  # fmt: skip
+    found = documents(spark, Billed(charges, buyers, checks), tenants, conf)
+    paid = F.lit(None).cast("string")
+    for number, bill in enumerate(bills):
+        paid = F.when(F.col("tenant_id") == f"w{number}", F.lit(bill.row.get("prepaid"))).otherwise(paid)
+    prepaid = F.coalesce(paid.cast("decimal(18,3)"), F.col("prepaid_amount")).cast("decimal(18,3)")
+    settled = found.headers.withColumn("prepaid_amount", prepaid).withColumn("payable_amount", amounts.payable())
+    headers = {row["tenant_id"]: row for row in settled.collect()}
+    lines, taxed = {}, {}
+    for row in sorted(found.lines.collect(), key=lambda row: row["line_no"]):
+        lines.setdefault(row["tenant_id"], []).append(row)
+    for row in found.taxes.collect():
+        taxed.setdefault(row["tenant_id"], []).append(row)
+    return [(bill.row, headers[f"w{n}"], lines[f"w{n}"], taxed[f"w{n}"]) for n, bill in enumerate(bills)]
+
+
+def told_of(row: dict, header, lines, taxed) -> dict[str, object]:
+    """What a row expects that can be said of its document, beside what the document says: key -> (expected, found)."""
+    sign = -1 if row["kind"] == "credit_note" else 1
+    parts = {name: [part["amount"] for line in lines for part in line["line_taxes"] if part["component"] == name]
+             for name in ("CGST", "SGST")}  # fmt: skip
+    found = {
+        "net": header["net_amount"] * sign, "tax": header["tax_amount"] * sign, "total_tax": header["tax_amount"],
+        "per_line_sum": header["tax_amount"], "line_total": header["net_amount"], "incl": header["gross_amount"],
+        "payable": header["payable_amount"], "before_round": header["gross_amount"], "round_off": header["rounding_amount"],
+        "total": header["payable_amount"] if row["kind"] == "india_cgst_sgst" else header["gross_amount"] * sign,
+        "cgst_total": sum(parts["CGST"]), "cgst": parts["CGST"], "sgst": parts["SGST"],
+        "category": taxed[0]["tax_category"],
+    }  # fmt: skip
+    found["expected"] = header["tax_amount"]
+    by_rate = sorted((one["tax_category"], one["tax_rate"] * 100, one["taxable_amount"], one["tax_amount"]) for one in taxed)
+    found["subtotals"] = by_rate
+    wanted = {}
+    for key in found.keys() & row.keys():
+        value = row[key]
+        if key == "subtotals":
+            wanted[key] = sorted((c, Decimal(rate), Decimal(base), Decimal(tax)) for c, rate, base, tax in value)
+        elif key == "category":
+            wanted[key] = value
+        elif key in ("cgst", "sgst"):
+            wanted[key] = [Decimal(one) for one in (value if isinstance(value, list) else [value])]
+        else:
+            wanted[key] = Decimal(value)
+    return {key: (value, found[key]) for key, value in wanted.items()}
+
+
+def test_the_rounding_vectors_agree(rounded):
+    compared = [(row, told_of(row, *document)) for row, *document in rounded]
+    assert all(told for _, told in compared)
+    assert [(row["kind"], key, pair) for row, told in compared for key, pair in told.items() if pair[0] != pair[1]] == []
+    assert {row["kind"] for row, _ in compared} == {row["kind"] for row in vectors("tax_rounding_vectors.jsonl")}
+
+
+def test_parts_of_lines_add_up_to_the_documents_taxes(rounded):
+    for row, _, lines, taxed in rounded:
+        for one in taxed:
+            parts = [part["amount"] for line in lines for part in line["line_taxes"]
+                     if (line["tax_category"], part["component"], part["rate"]) == (one["tax_category"], one["tax_component"], one["tax_rate"])]  # fmt: skip
+            assert sum(parts) == one["tax_amount"], row
