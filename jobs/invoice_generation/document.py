@@ -71,42 +71,45 @@ class Line:
     price: Decimal
     amount: Decimal
     tax_category: str
-    tax_rate: Decimal  # a share
+    tax_rate: Decimal  # a share: of all its components
     begins: date
     ends: date
+    tax: Decimal = NOTHING
     detail: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """A part of a tax: all of it, or what the federation and a state take each."""
+    """A tax as a document tells it to people: all of it, or what the federation and a state take each."""
 
+    category: str
     name: str
-    rate: Decimal
+    rate: Decimal  # a share
+    taxable: Decimal
     amount: Decimal
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Tax:
-    """The tax of a document in one category at one rate."""
+    """The tax of a document in one category at one rate, all components together: as EN 16931 tells it."""
 
     category: str
-    rate: Decimal  # a share: of all its components
+    rate: Decimal  # a share
     taxable: Decimal
     amount: Decimal
-    components: tuple[Component, ...]
     code: str = ""  # VATEX
     reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """An invoice or a credit note."""
+    """An invoice, a credit note or a debit note."""
 
     tenant_id: str
     invoice_id: str
     number: str
-    is_credit_note: bool
+    kind: str  # invoice | credit_note | debit_note
     issue_date: date
     due_date: date
     begins: date
@@ -117,6 +120,7 @@ class Document:
     accounts: tuple[Account, ...]
     lines: tuple[Line, ...]
     taxes: tuple[Tax, ...]
+    components: tuple[Component, ...]
     net: Decimal
     tax: Decimal
     gross: Decimal
@@ -126,6 +130,11 @@ class Document:
     original_number: str = ""
     original_date: date | None = None
     reason: str = ""  # why it corrects the original
+
+    @property
+    def is_credit_note(self) -> bool:
+        """Whether its amounts are given back."""
+        return self.kind == "credit_note"
 
     @property
     def places(self) -> int:
@@ -155,14 +164,13 @@ def compact(number: str) -> str:
 
 def of_row(row: Mapping[str, Any], seller: Party, accounts: tuple[Account, ...]) -> Document:
     """The document of a row of documents.frame(). Raises nothing: what a format cannot say, that format finds out."""
-    is_credit_note = row["document_type"] == "credit_note"
-    sign = -1 if is_credit_note else 1
+    sign = -1 if row["document_type"] == "credit_note" else 1
     lines = tuple(_line(line, sign, row) for line in row["lines"])
     return Document(
         tenant_id=row["tenant_id"],
         invoice_id=row["invoice_id"],
         number=row["invoice_number"],
-        is_credit_note=is_credit_note,
+        kind=row["document_type"],
         issue_date=row["issue_date"],
         due_date=row["due_date"],
         begins=min((row["period"], *(line.begins for line in lines))),
@@ -178,7 +186,8 @@ def of_row(row: Mapping[str, Any], seller: Party, accounts: tuple[Account, ...])
         ),
         accounts=accounts,
         lines=lines,
-        taxes=taxes(row["taxes"], sign),
+        taxes=_taxes(lines, row["taxes"]),
+        components=tuple(_component(tax, sign) for tax in row["taxes"]),
         net=sign * row["net_amount"],
         tax=sign * row["tax_amount"],
         gross=sign * row["gross_amount"],
@@ -208,6 +217,7 @@ def _line(row: Mapping[str, Any], sign: int, document: Mapping[str, Any]) -> Lin
         tax_rate=row["tax_rate"] if row["tax_rate"] is not None else NOTHING,
         begins=begins,
         ends=_month_end(begins),
+        tax=sign * sum((part["amount"] for part in row["line_taxes"] or ()), NOTHING),
         detail=row["quantity"] if as_a_whole and row["quantity"] and row["unit"] else None,
     )
 
@@ -227,44 +237,29 @@ def multiplied_out(quantity: Decimal | None, rated: Decimal, amount: Decimal) ->
         return (signed.normalize(), price.normalize()) if is_exact else (None, NOTHING)
 
 
-def taxes(rows: Iterable[Mapping[str, Any]], sign: int = 1) -> tuple[Tax, ...]:
-    """The taxes of a document by category and rate. rows: those of INVOICE_TAXES; rows of one rule are the components of one tax."""
-    by_rule: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+def _component(row: Mapping[str, Any], sign: int) -> Component:
+    return Component(
+        category=row["tax_category"] or "",
+        name=row["tax_component"] or "VAT",
+        rate=row["tax_rate"] if row["tax_rate"] is not None else NOTHING,
+        taxable=sign * row["taxable_amount"],
+        amount=sign * row["tax_amount"],
+        reason=row["exemption_reason"] or "",
+    )
+
+
+def _taxes(lines: Iterable[Line], rows: Iterable[Mapping[str, Any]]) -> tuple[Tax, ...]:
+    """The taxes of lines by category and rate; why there is none in a category is told by the rows of INVOICE_TAXES."""
+    sums: dict[tuple[str, Decimal], tuple[Decimal, Decimal]] = {}
+    for line in lines:
+        key = (line.tax_category, line.tax_rate)
+        taxable, amount = sums.get(key, (NOTHING, NOTHING))
+        sums[key] = (taxable + line.amount, amount + line.tax)
+    why: dict[str, tuple[str, str]] = {}
     for row in rows:
-        by_rule.setdefault((row["tax_category"] or "", row["tax_rule"] or ""), []).append(row)
-    found: dict[tuple[str, Decimal], Tax] = {}
-    for (category, _), parts in sorted(by_rule.items()):
-        parts.sort(key=lambda part: (part["tax_component"] or "", part["tax_rate"]))
-        components = tuple(
-            Component(part["tax_component"] or "VAT", part["tax_rate"], sign * part["tax_amount"]) for part in parts
-        )
-        rate = sum((part.rate for part in components), NOTHING)
-        one = Tax(
-            category=category,
-            rate=rate,
-            taxable=sign * parts[0]["taxable_amount"],
-            amount=sum((part.amount for part in components), NOTHING),
-            components=components,
-            code=parts[0]["exemption_code"] or "",
-            reason=parts[0]["exemption_reason"] or "",
-        )
-        before = found.get((category, rate))
-        found[category, rate] = _together(before, one) if before else one
-    return tuple(found[key] for key in sorted(found))
-
-
-def _together(one: Tax, other: Tax) -> Tax:
-    """Two taxes of one category and rate, which a document tells once."""
-    names = sorted({(part.name, part.rate) for part in (*one.components, *other.components)})
-    components = tuple(
-        Component(name, rate, sum((p.amount for p in (*one.components, *other.components) if (p.name, p.rate) == (name, rate)), NOTHING))
-        for name, rate in names
-    )  # fmt: skip
-    reasons = dict.fromkeys(reason for reason in (one.reason, other.reason) if reason)
-    return Tax(
-        one.category, one.rate, one.taxable + other.taxable, one.amount + other.amount, components, one.code or other.code,
-        "; ".join(reasons),
-    )  # fmt: skip
+        code, reason = why.get(row["tax_category"] or "", ("", ""))
+        why[row["tax_category"] or ""] = (code or row["exemption_code"] or "", reason or row["exemption_reason"] or "")
+    return tuple(Tax(*key, *sums[key], *why.get(key[0], ("", ""))) for key in sorted(sums))
 
 
 def _month_end(day: date) -> date:

@@ -5,7 +5,7 @@ It renders what has no files yet and leaves alone what has; what it cannot rende
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 
 from pyspark.sql import DataFrame
@@ -17,6 +17,7 @@ from jobs.invoice_generation.settings import settings
 from jobs.invoice_generation.tables import DOCUMENTS
 from jobs.ledger.facts import current_accounts
 from jobs.ledger.periods import Period
+from jobs.ledger.taxes import taxes
 from jobs.ledger.tenants import Tenant, chosen, tenants
 from jobs.runtime import environment, faults
 from jobs.runtime.config import digest
@@ -98,10 +99,8 @@ def write(house: House) -> Written:
 
 def audit(house: House) -> dict[str, DataFrame]:
     """documents: every document and format that was to be made beside its file, read back from where it was staged."""
-    policy = settings().rounding
-    rounding = Rounding(policy.method, policy.tax_level)
     listed = house.staged(DOCUMENTS.name)
-    return {"documents": documents.account(_papers(house), listed, house.beside(FILES), making(house), rounding, _spread())}
+    return {"documents": documents.account(_papers(house), listed, house.beside(FILES), making(house), _spread())}
 
 
 def before_publish(house: House, staged: Mapping[str, str], passing: Sequence[str]) -> dict[str, str]:
@@ -130,7 +129,20 @@ def making(house: House) -> documents.Making:
         labels=labels.by_country(policy.default_language),
         validated_share=validated_share(house.run.parameters),
         jars=str(jar_folder()),
+        rounding=_rounding(_tenants(house).values()),
     )
+
+
+def _rounding(of: Iterable[Tenant]) -> dict[tuple[str, str], Rounding]:
+    """How the tax of every legal entity's documents was rounded: as its jurisdiction says, else as the house does."""
+    own, told = settings().rounding, taxes()
+    found = {}
+    for tenant in of:
+        for entity in tenant.legal_entities:
+            lawful = told.policy(entity.tax_policy).rounding
+            where = (lawful.method, lawful.per) if lawful else (own.method, own.tax_level)
+            found[tenant.tenant, entity.id] = Rounding(*where)
+    return found
 
 
 def _tenants(house: House) -> dict[str, Tenant]:

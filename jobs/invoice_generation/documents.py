@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -25,12 +25,10 @@ from jobs.runtime import storage
 
 KEY = ("tenant_id", "invoice_id")
 OF_LINE = (
-    "line_no", "product_id", "region", "unit", "quantity", "rated_amount", "line_amount", "tax_category", "tax_rate", "tax_rule",
-    "service_period",
+    "line_no", "product_id", "region", "unit", "quantity", "rated_amount", "line_amount", "tax_category", "tax_rate",
+    "line_taxes", "service_period",
 )  # fmt: skip
-OF_TAX = (
-    "tax_category", "tax_rule", "tax_component", "tax_rate", "taxable_amount", "tax_amount", "exemption_code", "exemption_reason",
-)  # fmt: skip
+OF_TAX = ("tax_category", "tax_component", "tax_rate", "taxable_amount", "tax_amount", "exemption_code", "exemption_reason")
 OF_INVOICE = (
     "period", "legal_entity_id", "account_id", "customer_country", "customer_region", "document_type", "invoice_number", "issue_date",
     "due_date", "currency", "net_amount", "tax_amount", "gross_amount", "rounding_amount", "prepaid_amount", "payable_amount",
@@ -84,6 +82,9 @@ class Making:
     labels: Mapping[str, Labels]  # by country; "*" for the others
     validated_share: Decimal
     jars: str  # where the official rules are
+    rounding: Mapping[tuple[str, str], exact_checks.Rounding] = field(
+        default_factory=dict
+    )  # of tax, by tenant and legal entity
 
     def document(self, row: Mapping[str, Any]) -> Document:
         """The document of a row of frame(), sold by who issued it."""
@@ -179,7 +180,7 @@ def _made(document: Document, row: Mapping[str, Any], kind: str, root: str, maki
         content, about["layout"] = ubl.rendered(document, making.units), ubl.profile(document)
     else:
         content = pdf.rendered(document, labels)
-        about |= {"layout": "credit_note" if document.is_credit_note else "invoice", "language": labels.language}
+        about |= {"layout": document.kind, "language": labels.language}
     path = file_path(document, f"{row['period']:%Y-%m}", kind)
     storage.write_bytes(f"{root}/{path}", content)
     if kind == "ubl" and is_sampled(document.invoice_id, making.validated_share):
@@ -208,9 +209,7 @@ def sampled(share: Decimal) -> Column:
     return F.conv(F.substring("invoice_id", -8, 8), 16, 10).cast("bigint") < F.lit(share * 2**32).cast("decimal(18,6)")
 
 
-def account(
-    papers: DataFrame, listed: DataFrame, root: str, making: Making, rounding: exact_checks.Rounding, spread: int
-) -> DataFrame:
+def account(papers: DataFrame, listed: DataFrame, root: str, making: Making, spread: int) -> DataFrame:
     """Every document and format beside the files that were made: one row for each that was issued or listed.
 
     papers: as frame() returns it. listed: DOCUMENTS as staged. The files are read below `root`: is_same says whether one has the hash
@@ -225,7 +224,7 @@ def account(
         F.count(F.lit(1)).alias("times"),
         *(F.max(name).alias(name) for name in ("left_out", "file_path", "rules_checked", "failed_rules")),
     )
-    read = _read_back(papers, listed, root, rounding, spread)
+    read = _read_back(papers, listed, root, making, spread)
     return (
         wanted.join(files, on=on, how="full_outer")
         .join(read, on=on, how="left")
@@ -233,29 +232,30 @@ def account(
     )
 
 
-def _read_back(papers: DataFrame, listed: DataFrame, root: str, rounding: exact_checks.Rounding, spread: int) -> DataFrame:
+def _read_back(papers: DataFrame, listed: DataFrame, root: str, making: Making, spread: int) -> DataFrame:
     """What the files say. Returns FOUND, a row per file that is listed."""
     of_file = ("format", "file_path", "content_sha256")
     files = listed.where(F.col("file_path").isNotNull()).groupBy(*KEY).agg(
         F.array_sort(F.collect_set(F.struct(*of_file))).alias("files")
     )  # fmt: skip
     beside = papers.join(files, on=list(KEY), how="inner")
-    return beside.repartition(spread, *KEY).mapInArrow(_each(_reader(root, rounding), _FOUND), FOUND)
+    return beside.repartition(spread, *KEY).mapInArrow(_each(_reader(root, making), _FOUND), FOUND)
 
 
-def _reader(root: str, rounding: exact_checks.Rounding) -> Callable[[Mapping[str, Any]], list[dict[str, Any]]]:
+def _reader(root: str, making: Making) -> Callable[[Mapping[str, Any]], list[dict[str, Any]]]:
     def found(row: Mapping[str, Any]) -> list[dict[str, Any]]:
-        return [_found(row, file, root, rounding) for file in row["files"]]
+        return [_found(row, file, root, making) for file in row["files"]]
 
     return found
 
 
-def _found(row: Mapping[str, Any], file: Mapping[str, Any], root: str, rounding: exact_checks.Rounding) -> dict[str, Any]:
+def _found(row: Mapping[str, Any], file: Mapping[str, Any], root: str, making: Making) -> dict[str, Any]:
     told = {"tenant_id": row["tenant_id"], "invoice_id": row["invoice_id"], "format": file["format"]}
     place = f"{root}/{file['file_path']}"
     if not storage.exists(place):
         return told | {"is_same": False, "problems": ["there is no file"]}
     content = storage.read_bytes(place)
+    rounding = making.rounding.get((row["tenant_id"], row["legal_entity_id"]), exact_checks.Rounding())
     problems = exact_checks.problems(content, row, rounding) if file["format"] == "ubl" else []
     return told | {"is_same": hashlib.sha256(content).hexdigest() == file["content_sha256"], "problems": problems}
 

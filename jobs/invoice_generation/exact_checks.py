@@ -131,16 +131,17 @@ def rounded(amount: Decimal, decimals: int, method: str = "half_up") -> Decimal:
 
 @dataclass(frozen=True)
 class Rounding:
-    """How the tax of a document was rounded: jobs.invoice_generation.settings.RoundingPolicy, for a worker."""
+    """How the tax of a document was rounded: half away from zero or to even, once per component and rate, or on every line."""
 
     method: str = "half_up"
-    tax_level: str = "document"
+    per: str = "document"
 
 
 def problems(content: bytes, issued: Mapping[str, Any], policy: Rounding) -> list[str]:
     """What is wrong with a document, as codes; empty where it says to the last digit what was issued.
 
-    issued: a row of documents.frame(), with its taxes. Amounts of a credit note are negative there and positive in the document.
+    issued: a row of documents.frame(), with its lines and taxes. Amounts of a credit note are negative there and positive in the
+    document. Of a document that corrects another one the taxes are parts of the original's, so none is computed from its rate.
     """
     try:
         found = said(content)
@@ -149,12 +150,24 @@ def problems(content: bytes, issued: Mapping[str, Any], policy: Rounding) -> lis
     sign = -1 if issued["document_type"] == "credit_note" else 1
     decimals = places(found.currency)
     expected = _issued_taxes(issued, sign)
-    computed = totals(found, _tax_of(found, expected, issued, policy, decimals))
+    if len(found.lines) != len(issued["lines"]):
+        return ["lines not as issued"]
+    due = (
+        {key: tax for key, (_, tax) in expected.items()}
+        if issued["original_invoice_id"]
+        else _due(found, issued, policy, decimals)
+    )
+    computed = totals(found, lambda category, amount: due.get(category, NOTHING))
     wrong = [f"{name} is not the sum" for name, amount in computed.items() if found.totals.get(name) != amount]
     wrong += [
         f"{name} is not as issued"
         for name, amount in _issued_totals(issued, sign).items()
         if found.totals.get(name, NOTHING) != amount
+    ]
+    wrong += [
+        f"tax of category {key[0]} is not what its rate makes"
+        for key, (_, tax) in found.taxes.items()
+        if due.get(key) != tax
     ]
     amounts = (
         *found.totals.values(),
@@ -168,7 +181,7 @@ def problems(content: bytes, issued: Mapping[str, Any], policy: Rounding) -> lis
         "currency": found.currency == issued["currency"],
         "original": found.originals == ((issued["original_number"],) if issued["original_number"] else ()),
         "lines": [amount for amount, _ in found.lines] == [sign * line["line_amount"] for line in issued["lines"]],
-        "taxes": found.taxes == {key: (taxable, tax) for key, (taxable, tax, _) in expected.items()},
+        "taxes": found.taxes == expected,
         "minor units": all(amount == rounded(amount, decimals) for amount in amounts),
     }
     return wrong + [f"{what} not as issued" for what, is_so in told.items() if not is_so]
@@ -178,7 +191,7 @@ def _issued_totals(issued: Mapping[str, Any], sign: int) -> dict[str, Decimal]:
     payable = issued["gross_amount"] if issued["payable_amount"] is None else issued["payable_amount"]
     return {
         "TaxExclusiveAmount": sign * issued["net_amount"],
-        "TaxAmount": sign * issued["tax_amount"],
+        "TaxAmount": sign * sum((tax["tax_amount"] for tax in issued["taxes"]), NOTHING),
         "TaxInclusiveAmount": sign * issued["gross_amount"],
         "PrepaidAmount": sign * (issued["prepaid_amount"] or NOTHING),
         "PayableRoundingAmount": sign * (issued["rounding_amount"] or NOTHING),
@@ -186,36 +199,33 @@ def _issued_totals(issued: Mapping[str, Any], sign: int) -> dict[str, Decimal]:
     }
 
 
-def _issued_taxes(
-    issued: Mapping[str, Any], sign: int
-) -> dict[Category, tuple[Decimal, Decimal, list[tuple[Decimal, ...]]]]:
-    """By category: taxable amount, tax, and the taxable amount and component rates of each rule that it is made of."""
-    of_rule: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-    for row in issued["taxes"]:
-        of_rule.setdefault((row["tax_category"], row["tax_rule"] or ""), []).append(row)
-    found: dict[Category, tuple[Decimal, Decimal, list[tuple[Decimal, ...]]]] = {}
-    for (category, _), parts in of_rule.items():
-        key = (category, sum((part["tax_rate"] for part in parts), NOTHING))
-        taxable, tax, rules = found.get(key, (NOTHING, NOTHING, []))
-        own = sign * parts[0]["taxable_amount"]
-        rules.append((own, *(part["tax_rate"] for part in parts)))
-        found[key] = (taxable + own, tax + sign * sum((part["tax_amount"] for part in parts), NOTHING), rules)
+def _issued_taxes(issued: Mapping[str, Any], sign: int) -> dict[Category, tuple[Decimal, Decimal]]:
+    """Taxable amount and tax by category, from the lines as they were issued."""
+    found: dict[Category, tuple[Decimal, Decimal]] = {}
+    for line in issued["lines"]:
+        key = (line["tax_category"], line["tax_rate"])
+        taxable, tax = found.get(key, (NOTHING, NOTHING))
+        own = sum((part["amount"] for part in line["line_taxes"] or ()), NOTHING)
+        found[key] = (taxable + sign * line["line_amount"], tax + sign * own)
     return found
 
 
-def _tax_of(
-    found: Said, expected: Mapping[Category, Any], issued: Mapping[str, Any], policy: Rounding, decimals: int
-) -> Callable[[Category, Decimal], Decimal]:
-    """What the tax of a category has to be, from the lines of the document and the rates that were issued."""
+def _due(found: Said, issued: Mapping[str, Any], policy: Rounding, decimals: int) -> dict[Category, Decimal]:
+    """The tax of each category, computed from the document's own lines and the components that each was taxed with.
 
-    def of_category(category: Category, amount: Decimal) -> Decimal:
-        rules = expected[category][2] if category in expected else [(amount, category[1])]
-        if policy.tax_level == "line":
-            nets = [net for net, its in found.lines if its == category]
-            rates = rules[0][1:] if len(rules) == 1 else (category[1],)
-            return sum((rounded(net * rate, decimals, policy.method) for net in nets for rate in rates), NOTHING)
-        if sum((rule[0] for rule in rules), NOTHING) != amount:
-            rules = [(amount, category[1])]
-        return sum((rounded(rule[0] * rate, decimals, policy.method) for rule in rules for rate in rule[1:]), NOTHING)
-
-    return of_category
+    Rounded once, a component's tax belongs to lines by what each adds to the rounded running total, so that it can be told by category.
+    """
+    running: dict[tuple[str, str, Decimal], Decimal] = {}
+    due: dict[Category, Decimal] = {}
+    for (net, category), line in zip(found.lines, issued["lines"], strict=True):
+        for part in line["line_taxes"] or ():
+            key = (category[0], part["component"], part["rate"])
+            before = running.get(key, NOTHING) if policy.per == "document" else NOTHING
+            after = before + net
+            running[key] = after
+            added = rounded(after * part["rate"], decimals, policy.method) - rounded(
+                before * part["rate"], decimals, policy.method
+            )
+            due[category] = due.get(category, NOTHING) + added
+        due.setdefault(category, NOTHING)
+    return due

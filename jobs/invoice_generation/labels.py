@@ -21,6 +21,7 @@ class Labels(config.Strict):
     countries: tuple[str, ...] = ()  # whose customers read it
     invoice: str
     credit_note: str
+    debit_note: str
     number: str
     issue_date: str
     due_date: str

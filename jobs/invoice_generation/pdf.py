@@ -19,7 +19,7 @@ from reportlab.lib.pagesizes import A4, LETTER
 from reportlab.pdfgen.canvas import Canvas
 
 from jobs.invoice_generation import fonts
-from jobs.invoice_generation.document import Document, Line, Party, Tax
+from jobs.invoice_generation.document import Component, Document, Line, Party
 from jobs.invoice_generation.labels import Labels
 
 LETTER_COUNTRIES = ("US", "CA", "MX", "PH", "CL", "CO")
@@ -77,7 +77,7 @@ def obstacle(document: Document, labels: Labels) -> str:
     told += [part for line in document.lines for part in (line.product_id, line.region, line.unit)]
     locale = labels.locale(country)
     told += [locale.territories.get(party.country, "") for party in (document.seller, document.buyer)]
-    told += [part for tax in document.taxes for part in (tax.reason, *(component.name for component in tax.components))]
+    told += [part for one in document.components for part in (one.reason, one.name)]
     try:
         for text in told:
             fonts.runs(fonts.cleaned(text), False)
@@ -102,7 +102,7 @@ def rendered(document: Document, labels: Labels) -> bytes:
 
 
 def _title(document: Document, labels: Labels) -> str:
-    return labels.credit_note if document.is_credit_note else labels.invoice
+    return {"credit_note": labels.credit_note, "debit_note": labels.debit_note}.get(document.kind, labels.invoice)
 
 
 def _draw(page: Page, canvas: Canvas) -> None:
@@ -373,9 +373,9 @@ class _Layout:
         unit = f" {line.unit}" if line.unit and line.detail is None else ""
         self._put(page, at["position"], str(line.line_no), colour=GREY)
         self._fitted(page, at["quantity"], f"{self.figures.shown(line.quantity, 0, SHOWN_DECIMALS)}{unit}", 78)
-        self._fitted(page, at["price"], self.figures.shown(line.price, self.document.places, SHOWN_DECIMALS), 70)
+        self._fitted(page, at["price"], self.figures.shown(line.price, self.document.places, SHOWN_DECIMALS), 68)
         self._put_right(page, at["rate"], "" if line.tax_category == "O" else self._share(line.tax_rate))
-        self._fitted(page, at["amount"], self._figure(line.amount), 68)
+        self._fitted(page, at["amount"], self._figure(line.amount), 63)
 
     def _fitted(self, page: Page, edge: float, text: str, room: float) -> None:
         """A figure at its edge; one that is too wide for its column is written smaller, never cut."""
@@ -436,8 +436,7 @@ class _Layout:
         document, labels = self.document, self.labels
         left = self.left + (self.right - self.left) * 0.42
         rows: list[tuple[str, str, bool]] = [(labels.net, self._figure(document.net), False)]
-        for tax in document.taxes:
-            rows += [(name, self._figure(amount), False) for name, amount in self._tax_rows(tax)]
+        rows += [(self._tax(one), self._figure(one.amount), False) for one in document.components]
         rows.append((labels.gross, self._figure(document.gross), not (document.rounding or document.prepaid)))
         if document.rounding:
             rows.append((labels.rounding, self._figure(document.rounding), False))
@@ -460,13 +459,11 @@ class _Layout:
                 page.y -= BODY * (1.55 if part is parts[-1] else 1.2)
         page.y -= GAP
 
-    def _tax_rows(self, tax: Tax) -> Iterator[tuple[str, Decimal]]:
-        """A tax, or each of its components, with the amount it is taken on."""
-        taxable = f"{self.labels.taxable} {self._figure(tax.taxable)}"
-        for component in tax.components:
-            name = self.labels.tax if component.name == "VAT" else component.name
-            share = "" if tax.category == "O" else f" {self._share(component.rate)}"
-            yield f"{name}{share}, {taxable}", component.amount
+    def _tax(self, one: Component) -> str:
+        """A tax, or a component of it, with its rate and the amount it is taken on."""
+        name = self.labels.tax if one.name == "VAT" else one.name
+        share = "" if one.category == "O" else f" {self._share(one.rate)}"
+        return f"{name}{share}, {self.labels.taxable} {self._figure(one.taxable)}"
 
     def _told(self, written: list[Page], text: str, colour: Colour = INK) -> None:
         """A paragraph over the whole width, on the next page where this one has no room."""

@@ -29,6 +29,7 @@ NAMESPACES = {
 }
 ROOT = "urn:oasis:names:specification:ubl:schema:xsd:"
 DECIMALS = 2  # of any amount but a price: BR-DEC-01 to BR-DEC-28
+INVOICE, CREDIT_NOTE, DEBIT_NOTE = "380", "381", "383"  # UNTDID 1001
 ONE, MUTUALLY_DEFINED = "C62", "ZZ"  # UN/ECE Recommendation 20 and its code for what both sides know
 
 # Under which code a VAT number is an electronic address, as rule PEPPOL-EN16931-CL008 of release 2026.5 lists them.
@@ -102,8 +103,15 @@ def rendered(document: Document, units: Mapping[str, str]) -> bytes:
         _text("ProfileID", BILLING),
         _text("ID", document.number),
         _text("IssueDate", str(document.issue_date)),
-        *([] if document.is_credit_note else [_text("DueDate", str(document.due_date)), _text("InvoiceTypeCode", "380")]),
-        *([_text("CreditNoteTypeCode", "381")] if document.is_credit_note else []),
+        *(
+            []
+            if document.is_credit_note
+            else [
+                _text("DueDate", str(document.due_date)),
+                _text("InvoiceTypeCode", DEBIT_NOTE if document.kind == "debit_note" else INVOICE),
+            ]
+        ),
+        *([_text("CreditNoteTypeCode", CREDIT_NOTE)] if document.is_credit_note else []),
         _text("Note", document.reason),
         _text("DocumentCurrencyCode", document.currency),
         _text("BuyerReference", document.buyer.id),

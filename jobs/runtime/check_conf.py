@@ -12,10 +12,10 @@ from jobs.stages import STAGES
 
 
 def check() -> str:
-    """Validate environments, tenants with their mappings, tax policies and stages; returns what was found."""
+    """Validate environments, tenants with their mappings, tax policies, stages and the words of documents; returns what was found."""
     from jobs.ingestion.feeds import FEEDS
     from jobs.ingestion.files import source_columns
-    from jobs.invoice_generation import numbering
+    from jobs.invoice_generation import labels, numbering
     from jobs.invoice_generation.settings import settings
     from jobs.runtime.environment import environment
 
@@ -51,4 +51,8 @@ def check() -> str:
         except ModuleNotFoundError:
             continue
         module.settings()
-    return f"conf is valid: {len(known)} tenants, {len(told.policies)} tax policies, {len(STAGES)} stages."
+    languages = {found.language for found in labels.by_country(settings().documents.default_language).values()}
+    return (
+        f"conf is valid: {len(known)} tenants, {len(told.policies)} tax policies, {len(STAGES)} stages, "
+        f"documents in {len(languages)} languages."
+    )

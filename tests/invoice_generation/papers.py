@@ -33,28 +33,34 @@ def line(
 
 
 def row(
-    *lines: Row,
-    components: dict[str, tuple[tuple[str, str], ...]] | None = None,
-    reason: str | None = None,
-    code: str | None = None,
-    **more: Any,
-) -> Row:
+    *lines: Row, components: dict[str, tuple[tuple[str, str], ...]] | None = None, reason: str | None = None, code: str | None = None,
+    per: str = "document", **more: Any,
+) -> Row:  # fmt: skip
     """An issued document with its lines, its taxes and totals computed from them. components: by tax rule, name and rate of each part."""
     currency = more.get("currency", "EUR")
-    numbered = [one | {"line_no": number} for number, one in enumerate(lines, start=1)]
-    taxes = []
-    for rule in dict.fromkeys(one["tax_rule"] for one in numbered):
-        its = [one for one in numbered if one["tax_rule"] == rule]
-        taxable = sum((one["line_amount"] for one in its), Decimal(0))
-        for name, rate in (components or {}).get(rule, (("VAT", its[0]["tax_rate"]),)):
-            taxes.append(
-                {
-                    "tax_category": its[0]["tax_category"], "tax_component": name, "tax_rate": Decimal(rate), "tax_rule": rule,
-                    "taxable_amount": taxable, "tax_amount": coins(taxable * Decimal(rate), currency),
-                    "exemption_code": code if its[0]["tax_category"] not in "SZ" else None,
-                    "exemption_reason": reason if its[0]["tax_category"] not in "SZ" else None,
-                }
-            )  # fmt: skip
+    running: dict[tuple[str, str, Decimal], Decimal] = {}
+    sums: dict[tuple[str, str, Decimal], list[Decimal]] = {}
+    numbered = []
+    for number, one in enumerate(lines, start=1):
+        parts = []
+        for name, told in (components or {}).get(one["tax_rule"], (("VAT", one["tax_rate"]),)):
+            key, rate = (one["tax_category"], name, Decimal(told)), Decimal(told)
+            before = running.get(key, Decimal(0)) if per == "document" else Decimal(0)
+            running[key] = before + one["line_amount"]
+            amount = coins(running[key] * rate, currency) - coins(before * rate, currency)
+            taxable, tax = sums.get(key, [Decimal(0), Decimal(0)])
+            sums[key] = [taxable + one["line_amount"], tax + amount]
+            parts.append({"component": name, "rate": rate, "amount": amount})
+        numbered.append(
+            {name: told for name, told in one.items() if name != "tax_rule"} | {"line_no": number, "line_taxes": parts}
+        )
+    taxes = [
+        {
+            "tax_category": category, "tax_component": name, "tax_rate": rate, "taxable_amount": taxable, "tax_amount": tax,
+            "exemption_code": code if category not in "SZ" else None, "exemption_reason": reason if category not in "SZ" else None,
+        }
+        for (category, name, rate), (taxable, tax) in sorted(sums.items())
+    ]  # fmt: skip
     net = sum((one["line_amount"] for one in numbered), Decimal(0))
     tax = sum((one["tax_amount"] for one in taxes), Decimal(0))
     gross = net + tax
@@ -62,10 +68,12 @@ def row(
         "tenant_id": "alpha", "period": date(2026, 7, 1), "invoice_id": "5f" * 32, "legal_entity_id": "alpha-at",
         "document_type": "credit_note" if net < 0 else "invoice", "invoice_number": "AT-2026-0000042", "issue_date": date(2026, 8, 1),
         "due_date": date(2026, 8, 31), "currency": currency, "net_amount": net, "tax_amount": tax, "gross_amount": gross,
-        "rounding_amount": Decimal(0), "prepaid_amount": Decimal(0), "payable_amount": gross, "original_number": None,
-        "original_date": None, "correction_reason": None, "lines": numbered, "taxes": taxes,
+        "rounding_amount": Decimal(0), "prepaid_amount": Decimal(0), "payable_amount": gross, "original_invoice_id": None,
+        "original_number": None, "original_date": None, "correction_reason": None, "lines": numbered, "taxes": taxes,
     }  # fmt: skip
     told |= BUYER | more
+    if told["original_number"]:
+        told["original_invoice_id"] = "d" * 64
     if told["payable_amount"] == gross:
         told["payable_amount"] = gross + told["rounding_amount"] - told["prepaid_amount"]
     return told
@@ -143,6 +151,10 @@ KINDS: dict[str, tuple[Row, Party]] = {  # every kind that has a UBL document
     "gst and pst": (
         row(line("10.05", rate="0.12", tax_rule="bc"), line("7.77", rate="0.05", tax_rule="gst"), currency="CAD",
             components={"bc": (("GST", "0.05"), ("PST", "0.07")), "gst": (("GST", "0.05"),)}, **bought_by("CA", "Canadian Customer")), CA,
+    ),
+    "debit note": (
+        row(line("4.00"), document_type="debit_note", original_number="AT-2026-0000007", original_date=date(2026, 7, 1),
+            correction_reason="Traffic was not billed."), SELLER,
     ),
     "rounded and prepaid": (row(line("10.01"), rounding_amount=Decimal("-0.01"), prepaid_amount=Decimal("5.00")), SELLER),
     "nothing": (row(line("0.00", rated="0")), SELLER),

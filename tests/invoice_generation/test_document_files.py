@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import functions as F
 
-from jobs.invoice_generation import documents, exact_checks, labels
+from jobs.invoice_generation import documents, labels
 from jobs.invoice_generation.document import of_row
 from jobs.invoice_generation.tables import DOCUMENTS, INVOICE_LINES, INVOICE_TAXES, INVOICES
 from jobs.ledger.facts import current_accounts
@@ -20,7 +20,6 @@ from tests.builders import ALPHA, BETA, accounts, customer, entity, failures, ju
 from tests.invoice_generation.papers import KINDS, UNITS, line, row
 
 SPREAD = 3
-ROUNDING = exact_checks.Rounding()
 SELLER = entity(
     "alpha-at", country="AT", name="Alpha Wolken GmbH", tax_id="ATU12345675", email="rechnung@alpha.example",
     tax_ids={"DE": "DE111222333"}, bank_accounts=[{"iban": "AT611904300234573201", "bic": "BKAUATWW", "currency": "EUR"}],
@@ -154,7 +153,7 @@ def test_who_is_registered_abroad_shows_that_number(made, making):
 
 def judgement(spark, made, making, rows, root: Path | None = None):
     frame, _, staged = made
-    account = documents.account(frame, listed(spark, rows), str(root or staged), making, ROUNDING, SPREAD)
+    account = documents.account(frame, listed(spark, rows), str(root or staged), making, SPREAD)
     return {name: {verdict.expectation for verdict in verdicts} for name, verdicts in failures(judged("invoice_generation", "documents", account, (ALPHA, BETA))).items()}  # fmt: skip
 
 

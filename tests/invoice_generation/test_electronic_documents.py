@@ -123,16 +123,34 @@ def test_the_official_rules_let_a_tax_be_wrong_that_we_do_not():
 
 
 def test_tax_rounded_line_by_line_is_checked_line_by_line():
-    lines = [line("0.03"), line("0.03"), line("0.02")]
-    of = row(*lines)
-    by_line = {"tax_amount": Decimal("0.02"), "gross_amount": Decimal("0.10"), "payable_amount": Decimal("0.10")}
-    of |= by_line | {"taxes": [of["taxes"][0] | {"tax_amount": Decimal("0.02")}]}
-    content = ubl.rendered(document(of), UNITS)
-    assert exact_checks.problems(content, of, exact_checks.Rounding(tax_level="line")) == []
-    of |= {"tax_amount": Decimal("0.03"), "gross_amount": Decimal("0.11"), "payable_amount": Decimal("0.11")}
-    of |= {"taxes": [of["taxes"][0] | {"tax_amount": Decimal("0.03")}]}
-    content = ubl.rendered(document(of), UNITS)
-    assert "TaxAmount is not the sum" in exact_checks.problems(content, of, exact_checks.Rounding(tax_level="line"))
+    lines = [line("0.03"), line("0.03"), line("0.03")]
+    by_line, at_once = row(*lines, per="line"), row(*lines)
+    assert (by_line["tax_amount"], at_once["tax_amount"]) == (Decimal("0.03"), Decimal("0.02"))
+    for of, per, other in ((by_line, "line", "document"), (at_once, "document", "line")):
+        content = ubl.rendered(document(of), UNITS)
+        assert exact_checks.problems(content, of, exact_checks.Rounding(per=per)) == []
+        assert "TaxAmount is not the sum" in exact_checks.problems(content, of, exact_checks.Rounding(per=other))
+
+
+def test_parts_of_a_tax_that_was_taken_before_are_not_computed_again():
+    """A correction takes back what was taken, which its own rate may not make: only what was issued counts."""
+    of = KINDS["credit note"][0]
+    shifted = [dict(one) for one in of["lines"]]
+    shifted[0]["line_taxes"] = [
+        dict(shifted[0]["line_taxes"][0]) | {"amount": shifted[0]["line_taxes"][0]["amount"] - Decimal("0.01")}
+    ]
+    changed = of | {
+        "lines": shifted, "taxes": [of["taxes"][0] | {"tax_amount": of["tax_amount"] - Decimal("0.01")}],
+        "tax_amount": of["tax_amount"] - Decimal("0.01"), "gross_amount": of["gross_amount"] - Decimal("0.01"),
+        "payable_amount": of["gross_amount"] - Decimal("0.01"),
+    }  # fmt: skip
+    content = ubl.rendered(document(changed), UNITS)
+    assert official_rules.failed(content, "peppol", JARS) == []
+    assert exact_checks.problems(content, changed, EXACTLY) == []
+    assert exact_checks.problems(content, of, EXACTLY) != []
+    assert "tax of category S is not what its rate makes" in exact_checks.problems(
+        content, changed | {"original_invoice_id": None}, EXACTLY
+    )
 
 
 def test_an_invoice_says_what_it_is_paid_with():
@@ -142,6 +160,11 @@ def test_an_invoice_says_what_it_is_paid_with():
     assert "<cbc:PaymentMeansCode>58<" in told and "AT611904300234573201" in told
     assert "<cbc:PaymentMeansCode>30<" in rendered("british").decode()
     assert "<cac:PaymentMeans>" not in rendered("credit note").decode()
+
+
+def test_a_debit_note_says_so():
+    assert "<cbc:InvoiceTypeCode>383<" in rendered("debit note").decode()
+    assert "<cbc:InvoiceTypeCode>380<" in rendered("domestic").decode()
 
 
 def test_a_credit_note_names_its_original_and_credits_positive_amounts():
