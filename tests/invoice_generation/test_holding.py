@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from decimal import Decimal
 
 import pytest
@@ -186,12 +185,3 @@ def test_parts_of_lines_add_up_to_the_document_whatever_the_amounts(spark, per):
     for row in found.headers.collect():
         assert row["payable_amount"] == row["gross_amount"] + row["rounding_amount"]
         assert (row["payable_amount"] % 1 == 0) if row["currency"] == "INR" else row["rounding_amount"] == 0
-
-
-@pytest.mark.parametrize(
-    ("month", "year"), [pytest.param(3, 2025, id="before_april"), pytest.param(4, 2026, id="from_april")]
-)
-def test_a_fiscal_year_begins_when_the_entity_says(spark, month, year):
-    house = entity("alpha-in", fiscal_year_start=4)
-    billed = Billed([charged("10")], [customer(country="GB")], issue_date=date(2026, month, 1))
-    assert collected(documents(spark, billed, [tenant("alpha", [house])], TAXES).headers, "fiscal_year") == [(year,)]
