@@ -6,9 +6,10 @@ It renders what has no files yet and leaves alone what has; what it cannot rende
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.invoice_generation import documents, labels
@@ -23,7 +24,7 @@ from jobs.runtime import environment, faults
 from jobs.runtime.config import digest
 from jobs.runtime.contract import Invocation, Planned, Written
 from jobs.runtime.errors import CallError, RunBroke, UpstreamMissing
-from jobs.runtime.house import House, Snapshot
+from jobs.runtime.house import House, Snapshot, visible, visible_rows
 from jobs.runtime.ops import Unit
 from jobs.runtime.spark_server import jar_folder
 from jobs.stages import INGESTION, INVOICE_GENERATION
@@ -117,6 +118,30 @@ def before_publish(house: House, staged: Mapping[str, str], passing: Sequence[st
         )
     faults.reach("publish:documents")
     return {}
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What looking at the standing files of a tenant's month has found."""
+
+    tenant_id: str
+    files: int
+    changed: int  # are missing, or are not what is listed
+    failed: int  # break an official rule
+    example: str | None
+
+
+def looked_at(spark: SparkSession, period: Period, names: Sequence[str], share: Decimal) -> list[Looked]:
+    """Look at the files of a month as they stand, on demand: all hashes, and of a share of documents the official rules."""
+    rows = visible_rows(spark, DOCUMENTS, visible(DOCUMENTS, Snapshot.now()))
+    mine = F.col("tenant_id").isin(*names) & (F.col("period") == F.lit(period.first_day)) & documents.sampled(share)
+    found = documents.validated(rows.where(mine), environment.documents(), str(jar_folder()), _spread())
+    broken, changed = F.size("failed_rules") > 0, ~F.col("is_same")
+    told = F.concat_ws(" ", "invoice_id", "format", F.get("failed_rules", F.lit(0)))
+    per_tenant = found.groupBy("tenant_id").agg(
+        F.count(F.lit(1)), F.count_if(changed), F.count_if(broken), F.min(F.when(changed | broken, told))
+    )
+    return [Looked(*row) for row in sorted(per_tenant.collect())]
 
 
 def making(house: House) -> documents.Making:

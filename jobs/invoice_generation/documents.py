@@ -42,6 +42,7 @@ MADE = (
     "language string, file_path string, content_sha256 string, file_bytes bigint, rules_checked boolean, failed_rules array<string>"
 )
 FOUND = "tenant_id string, invoice_id string, format string, is_same boolean, problems array<string>"
+VALIDATED = "tenant_id string, invoice_id string, format string, is_same boolean, failed_rules array<string>"
 PLACED = "tenant_id string, file_path string, is_same boolean"
 _TEXTS = pa.list_(pa.string())
 _MADE = pa.schema(
@@ -58,6 +59,15 @@ _FOUND = pa.schema(
         ("format", pa.string()),
         ("is_same", pa.bool_()),
         ("problems", _TEXTS),
+    ]
+)
+_VALIDATED = pa.schema(
+    [
+        ("tenant_id", pa.string()),
+        ("invoice_id", pa.string()),
+        ("format", pa.string()),
+        ("is_same", pa.bool_()),
+        ("failed_rules", _TEXTS),
     ]
 )
 _PLACED = pa.schema([("tenant_id", pa.string()), ("file_path", pa.string()), ("is_same", pa.bool_())])
@@ -271,6 +281,31 @@ def place(listed: DataFrame, staged: str, standing: str) -> DataFrame:
         return [{"tenant_id": row["tenant_id"], "file_path": row["file_path"], "is_same": is_same}]
 
     return files.mapInArrow(_each(placed, _PLACED), PLACED)
+
+
+def validated(listed: DataFrame, standing: str, jars: str, spread: int) -> DataFrame:
+    """Files of DOCUMENTS rows as they stand below `standing`: whether they have their hash, and the official rules that a UBL breaks.
+
+    Returns VALIDATED, a row per file.
+    """
+    files = listed.where(F.col("file_path").isNotNull()).select(*KEY, "format", "layout", "file_path", "content_sha256")
+
+    def looked_at(row: Mapping[str, Any]) -> list[dict[str, Any]]:
+        from jobs.invoice_generation import official_rules
+
+        told = {name: row[name] for name in (*KEY, "format")}
+        target = f"{standing}/{row['file_path']}"
+        if not storage.exists(target):
+            return [told | {"is_same": False, "failed_rules": []}]
+        content = storage.read_bytes(target)
+        is_same = hashlib.sha256(content).hexdigest() == row["content_sha256"]
+        checked = row["format"] == "ubl" and is_same  # of another file there is nothing to say
+        return [
+            told
+            | {"is_same": is_same, "failed_rules": official_rules.failed(content, row["layout"], jars) if checked else []}
+        ]
+
+    return files.repartition(spread, *KEY).mapInArrow(_each(looked_at, _VALIDATED), VALIDATED)
 
 
 def _each(

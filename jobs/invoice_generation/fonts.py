@@ -52,6 +52,7 @@ def _signs() -> dict[str, frozenset[int]]:
     return found
 
 
+@lru_cache(maxsize=100_000)
 def cleaned(text: str) -> str:
     """A text on one line, composed, without signs that are no letters."""
     if text.isascii() and text.isprintable():

@@ -78,6 +78,35 @@ def run(
     conclude(verbs.perform(verb, invocation) if verb else verbs.run_stage(invocation))
 
 
+@app.command("validate-documents")
+def validate_documents(
+    period: PeriodOption,
+    tenant: Tenants = None,
+    share: Annotated[str, typer.Option(help="Of documents, chosen by their ids; 1 is all.")] = "1",
+) -> None:
+    """Look at the files of a month's documents as they stand: their hashes, and the official rules; nothing is changed."""
+    from jobs.invoice_generation import document_lane
+    from jobs.ledger.tenants import chosen
+    from jobs.runtime.session import session
+
+    month, part = (
+        Period(period).required("month", "invoice_generation"),
+        document_lane.validated_share({document_lane.SHARE: share}),
+    )
+    names = tuple(chosen(tuple(tenant or ())))
+    with session() as spark:
+        found = document_lane.looked_at(spark, month, names, part)
+    for one in found:
+        wrong = f", e.g. {one.example}" if one.example else ""
+        tell(
+            f"{one.tenant_id} {period}: {one.files} files, {one.changed} are not what is listed, {one.failed} break a rule{wrong}"
+        )
+    if not found:
+        tell(f"{period}: no documents were rendered.")
+    if any(one.changed or one.failed for one in found):
+        raise typer.Exit(EXIT_REFUSED)
+
+
 @app.command("check-conf")
 def check_conf() -> None:
     """Validate everything in conf/; nothing is started."""

@@ -1,7 +1,7 @@
 """`make bench`: a month of usage landed and charged by the real path, and by DuckDB on the same files, side by side.
 
 Then the stages that decide, at a million rows and a tenth of that (tests/benchmarks/decisions.py), and those that issue and post, at a
-million documents of ten lines and a tenth of that (issuing.py).
+million documents of ten lines and a tenth of that (issuing.py); and as many rendered (papers.py).
 
 Every figure of docs/benchmarks.md comes from here. Nothing is touched but a scratch folder, which is removed, and
 artifacts/bench.json. Run as `.venv/bin/python tests/benchmarks/bench.py [--rows N] [--decisions N] [--small] [--scratch DIR]
@@ -33,14 +33,16 @@ from rich.table import Table
 from jobs.runtime import delta_log, ops, session, spark_server, verbs
 from jobs.runtime.config import ROOT
 from jobs.runtime.contract import Invocation
+from jobs.runtime.environment import environment
 from jobs.runtime.logs import say
-from tests.benchmarks import decisions, issuing
+from tests.benchmarks import decisions, issuing, papers
 from tests.benchmarks.measure import Children, Measured, family, measured, peak_megabytes
 from tests.benchmarks.rows import PERIOD, Month, files_for, write_late, write_tenant
 
 ROWS, SMALL_ROWS = 20_000_000, 200_000
 DECISIONS, SMALL_DECISIONS = 1_000_000, 10_000
 DOCUMENTS, SMALL_DOCUMENTS = 1_000_000, 1_000
+PAPERS, SMALL_PAPERS = 1_000_000, 2_000
 ROWS_OF_AN_ACCOUNT = 1_000
 BIG, LITTLE = "bench-big", ("bench-little-1", "bench-little-2")
 TENANT_COUNTS, ROWS_OF_A_TINY_TENANT = (1, 20, 80), 200
@@ -76,6 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _issuing(count, scratch / f"issuing-{count}") for count in (documents // 10, documents) if count
         ]
         _keep(figures)
+        size = SMALL_PAPERS if asked.small else asked.papers
+        figures["documents"] = [_documents(count, scratch / f"documents-{count}") for count in (size // 10, size) if count]
+        _keep(figures)
         figures["tenants"] = _further_tenants(scratch / "home-tenants")
         _keep(figures)
     finally:
@@ -106,6 +111,7 @@ def _asked(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--documents", type=int, default=DOCUMENTS, help="of ten lines, to be issued; 0 leaves this part out"
     )
+    parser.add_argument("--papers", type=int, default=PAPERS, help="of ten lines, to be rendered; 0 leaves this part out")
     parser.add_argument("--small", action="store_true", help=f"{SMALL_ROWS:,} rows: whether it works, not how fast")
     parser.add_argument("--scratch", type=Path, help="an own folder, which is then kept; default a temporary one")
     parser.add_argument("--repeat", type=int, default=3, help="how often what is cheap is repeated; medians are told")
@@ -317,6 +323,18 @@ def _issuing(documents: int, home: Path) -> Figures:
     return told
 
 
+def _documents(size: int, home: Path) -> Figures:
+    """What it takes to render, validate, read back and let stand so many documents of ten lines."""
+    with _home(home) as server, Children(server) as workers, session.session() as spark:
+        say(f"{size:,} documents of {papers.LINES} lines: drawing and rendering them")
+        papers.figures(spark, 100, home / "warm", server, environment().shuffle_partitions)
+        told = papers.figures(spark, size, home / "papers", server, environment().shuffle_partitions)
+        told["server_peak_megabytes"] = peak_megabytes(server)
+    told["workers_peak_megabytes"] = workers.megabytes
+    shutil.rmtree(home)
+    return told
+
+
 def _published(stage: str) -> dict[str, int]:
     """Rows by table of a stage's only publication."""
     (publication,) = (found for unit, found in ops.publications().items() if unit.stage == stage)
@@ -372,6 +390,8 @@ def _show(figures: Figures) -> None:
         _show_decisions(console, figures["decisions"])
     if figures["issuing"]:
         _show_issuing(console, figures["issuing"])
+    if figures["documents"]:
+        _show_documents(console, figures["documents"])
     table = Table(title="tiny tenants that share a mapping: seconds of write + audit + publish")
     for heading in ("tenants", "ingestion", "billing_aggregation"):
         table.add_column(heading, justify="right")
@@ -438,6 +458,31 @@ def _show_issuing(console: Console, scales: list[Figures]) -> None:
         console.print(
             f"{scale['documents']:,}: server {scale['server_peak_megabytes']:,.0f} MB at most, workers "
             f"{scale['workers_peak_megabytes']:,.0f} MB; {', '.join(f'{name} {rows:,}' for name, rows in scale['published'].items())}"
+        )
+
+
+def _show_documents(console: Console, scales: list[Figures]) -> None:
+    table = Table(title=f"documents of {papers.LINES} lines to files")
+    for heading in ("", "documents", "seconds", "CPU s", "documents/s and core", "lines/s and core", "growth", "others"):
+        table.add_column(heading, justify="right" if heading else "left")
+    named = {
+        "frame": "brought together", "ubl": "UBL", "ubl_and_rules": f"UBL, {papers.SHARE:.0%} by the official rules", "pdf": "PDF",
+        "exact_checks": "read back, exact checks", "place": "let stand",
+    }  # fmt: skip
+    for at, scale in enumerate(scales):
+        for what, name in named.items():
+            told, rate = scale[what], scale[what]["documents_per_cpu_second"]
+            growth = f"{told['seconds'] / scales[0][what]['seconds']:.1f}" if at else ""
+            table.add_row(
+                name, f"{scale['documents']:,}", f"{told['seconds']:.1f}", f"{told['cpu_seconds']:.1f}", f"{rate:,.0f}",
+                f"{rate * papers.LINES:,.0f}", growth, f"{told['others_share']:.0%}",
+            )  # fmt: skip
+    console.print(table)
+    for scale in scales:
+        console.print(
+            f"{scale['documents']:,}: {scale['validated']:,} validated, {scale['wrong']} wrong; UBL {scale['ubl_bytes'] / scale['documents']:,.0f} "
+            f"bytes each, PDF {scale['pdf_bytes'] / scale['documents']:,.0f}; server {scale['server_peak_megabytes']:,.0f} MB at most, "
+            f"workers {scale['workers_peak_megabytes']:,.0f} MB"
         )
 
 

@@ -12,8 +12,10 @@ from decimal import Decimal
 
 import pytest
 
-from jobs.invoice_generation import exact_checks, official_rules
+from jobs.invoice_generation import document_lane, exact_checks, official_rules
+from jobs.invoice_generation.document_lane import Looked
 from jobs.ledger.months import invoiced
+from jobs.ledger.periods import Period
 from jobs.runtime.books import visible_arrow
 from jobs.runtime.contract import NOTHING_TO_DO
 from jobs.runtime.errors import CallError, GateFailed, RunBroke, UpstreamMissing
@@ -153,6 +155,26 @@ def test_a_file_that_somebody_put_there_is_not_overwritten(house):
     assert rendering(GAMMA, key="moved away").status in ("done", NOTHING_TO_DO)  # what was judged is rolled forward
     assert len([row for row in listed() if row["tenant_id"] == GAMMA]) == 6
     assert squatter.read_bytes().startswith(b"%PDF")
+
+
+def test_all_files_are_looked_at_on_demand(house, spark):
+    july = Period(MONTH)
+    assert document_lane.looked_at(spark, july, (ALPHA, BETA), Decimal(1)) == [
+        Looked(ALPHA, 6, 0, 0, None),
+        Looked(BETA, 3, 0, 0, None),
+    ]
+    told = next(row for row in listed() if row["tenant_id"] == ALPHA and row["format"] == "ubl")
+    file = house / "documents" / told["file_path"]
+    content = file.read_bytes()
+    file.unlink()
+    file.write_bytes(content.replace(b"storage", b"stories"))
+    assert document_lane.looked_at(spark, july, (ALPHA,), Decimal(1)) == [
+        Looked(ALPHA, 6, 1, 0, f"{told['invoice_id']} ubl")
+    ]
+    file.unlink()
+    assert document_lane.looked_at(spark, july, (ALPHA,), Decimal(1))[0].changed == 1
+    file.write_bytes(content)
+    assert document_lane.looked_at(spark, july, (ALPHA,), Decimal(0)) == []
 
 
 def test_the_ledger_does_not_run_again_for_documents(house):
