@@ -135,6 +135,16 @@ def test_what_nobody_sells_is_held(spark):
     assert collected(found.carried, "reason_code", "legal_entity_id") == [("no_seller", None)]
 
 
+def test_what_comes_in_a_currency_that_is_not_invoiced_is_held(spark):
+    house = entity("uk", currencies=("GBP", "EUR"))
+    rows = [charged("10", charge_id="c-1"), charged("10", charge_id="c-2", currency="CHF")]
+    found = documents(spark, Billed(rows, [customer(country="GB")]), [tenant("alpha", [house])], TAXES)
+    assert collected(found.lines, "charge_id") == [("c-1",)]
+    assert collected(found.carried, "charge_id", "reason_code", "reason") == [
+        ("c-2", "currency_not_invoiced", "uk does not invoice in CHF"),
+    ]  # fmt: skip
+
+
 def test_two_that_sell_the_same_there_are_refused():
     with pytest.raises(ValueError, match="several legal entities serve FR"):
         tenant("alpha", [entity("a", serves=("FR",)), entity("b", serves=("FR",), sells=({"valid_to": "2026-01-01"},))])

@@ -141,7 +141,6 @@ CASES = {
     "ae": Case("AE", {"country": "AE"}, "S", "VAT 5"),
     "ae_zero": Case("AE", {"country": "AE"}, "Z", "VAT 0", tax_class="zero"),
     "ae_export": Case("AE", {"country": "SA"}, "G", "VAT 0"),
-    "a_currency_that_is_not_invoiced": Case("DE", {"country": "DE"}, None, "currency_not_invoiced", entity={"currencies": ("CHF",)}),
 }  # fmt: skip
 
 
