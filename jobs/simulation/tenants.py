@@ -68,6 +68,14 @@ SELLERS = {
         ),
     ),
 }
+OFFICES = {  # street, city, postal code, and a tax id whose form is right
+    "DE": ("Domstraße 1", "Köln", "50667", "DE136695976"),
+    "FR": ("1 rue des Granges", "Besançon", "25000", "FR40303265045"),
+    "GB": ("1 Stonegate", "York", "YO1 8AN", "GB980780684"),
+    "CH": ("Bahnhofstrasse 1", "Zürich", "8001", "CHE-107.787.577 MWST"),
+    "JP": ("1-1 Umeda", "Osaka", "530-0001", "T7000012050002"),
+    "US": ("1 Washington Street", "Springfield", "62701", "91-1144442"),
+}
 HEADING = "# Simulated; written by jobs/simulation, rewritten with the world.\n"
 FEEDS: tuple[Feed, ...] = (
     "accounts",
@@ -188,6 +196,9 @@ def tenant_file(tenant: SimTenant) -> dict[str, Any]:
                 "invoice_prefix": f"{tenant.line[0].upper()}{tenant.index + 1:02d}{country}",
                 "tax_policy": tax_policy(country),
                 "serves": list(SELLERS[country].serves),
+                "address": dict(zip(("street", "city", "postal_code"), OFFICES[country][:3], strict=True)),
+                "tax_id": OFFICES[country][3],
+                "email": f"billing@{tenant.entity(country)}.example",
                 "bank_accounts": [
                     {"iban": account, "bic": bank_code(country), "currency": currency, "pays": True}
                     for currency, account in tenant.bank_accounts(country).items()
