@@ -31,7 +31,8 @@ def with_taxes(lines: DataFrame) -> DataFrame:
     once = (_tax(running) - _tax(before)).cast(AMOUNT)
     amount = F.when(F.col("tax_per") == "line", _tax(F.col("line_amount"))).otherwise(once)
     told = F.struct(F.col("part.component").alias("component"), F.col("part.rate").alias("rate"), amount.alias("amount"))
-    taxed = parts.withColumn("tax", told).groupBy(*LINE).agg(F.array_sort(F.collect_list("tax")).alias("line_taxes"))
+    # A component stands once in a line, so that a set of them loses none.
+    taxed = parts.withColumn("tax", told).groupBy(*LINE).agg(F.array_sort(F.collect_set("tax")).alias("line_taxes"))
     return lines.join(taxed.withColumn("line_taxes", F.col("line_taxes").cast(LINE_TAXES)), on=LINE, how="left")
 
 

@@ -50,7 +50,7 @@ def judged(requests: DataFrame, invoices: DataFrame, all_lines: DataFrame) -> Da
     requests: as pending() returns them. invoices, all_lines: INVOICES and INVOICE_LINES of all months. Returns the request with the original's
     header and net_left: what no correction has taken back yet, of the line that is named or of all.
     """
-    left = _left(all_lines, invoices)
+    standing = left(all_lines, invoices)
     of_line = F.col("r.line_no").isNull() | (F.col("r.line_no") == F.col("l.line_no"))
     known = invoices.select(
         "tenant_id", "invoice_id", "invoice_number", "document_type", "legal_entity_id", "account_id", "customer_country",
@@ -61,7 +61,7 @@ def judged(requests: DataFrame, invoices: DataFrame, all_lines: DataFrame) -> Da
     numbers = F.sort_array(F.collect_set("l.line_no")).alias("line_numbers")
     sums = (
         named.alias("r")
-        .join(left.alias("l"), on=same, how="inner")
+        .join(standing.alias("l"), on=same, how="inner")
         .groupBy("r.tenant_id", "r.correction_id")
         .agg(F.sum(F.when(of_line, F.col("l.left"))).cast(AMOUNT).alias("net_left"), numbers)
     )
@@ -73,7 +73,7 @@ def judged(requests: DataFrame, invoices: DataFrame, all_lines: DataFrame) -> Da
     return told.withColumn("reason_code", why)
 
 
-def _left(all_lines: DataFrame, invoices: DataFrame) -> DataFrame:
+def left(all_lines: DataFrame, invoices: DataFrame) -> DataFrame:
     """Every line of an invoice with `left`, what no correction has taken back yet, and `taxes_left`, the same of each of its taxes."""
     key = [*DOCUMENT, "charge_id"]
     named = invoices.select(*DOCUMENT, "original_invoice_id")
@@ -107,7 +107,7 @@ def lines(
         F.col("reason").alias("correction_reason"), F.col("line_no").alias("asked_line"), F.col("amount").alias("asked_amount"),
         F.col("share").alias("asked_share"),
     )  # fmt: skip
-    original = _left(all_lines, invoices)
+    original = left(all_lines, invoices)
     taken = made.join(original, on=DOCUMENT, how="inner").where(
         F.col("asked_line").isNull() | (F.col("asked_line") == F.col("line_no"))
     )

@@ -54,7 +54,7 @@ def rates(spark: SparkSession, taxes: Taxes, policies: Iterable[str], fed: DataF
     delivered = (
         standing.withColumn("following", following)
         .groupBy(F.col("tenant_id").alias("owner"), F.lit(FED).alias("rate_table"), F.col("jurisdiction").alias("place"))
-        .agg(F.array_sort(F.collect_list(part)).alias("rates"))
+        .agg(F.array_sort(F.collect_set(part)).alias("rates"))
     )
     return spark.createDataFrame(rows, RATES).unionByName(delivered)
 

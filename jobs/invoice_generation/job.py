@@ -20,6 +20,7 @@ from jobs.invoice_generation import (
     focus_files,
     issue_control,
     numbering,
+    returns,
     transforms,
 )
 from jobs.invoice_generation.customers import customers
@@ -180,7 +181,8 @@ def _write_issue(house: House) -> Written:
     policy = settings()
     issue_date = date.fromisoformat(house.run.parameters.get("issue_date") or str(policy.issue_date(house.run.month)))
     accounts = current_accounts(house.standing("raw.accounts"))
-    every = transforms.held(transforms.lines(_decided(house, accounts), policy.rounding), policy.holding).persist()
+    decided = _with_returns(house, _decided(house, accounts), policy)
+    every = transforms.held(transforms.lines(decided, policy.rounding), policy.holding).persist()
     lines = transforms.issued(every)
     more = _corrected(house, policy, issue_date) if _asking(house) else None
     all_lines = _with(lines, more.lines if more else None)
@@ -202,6 +204,20 @@ def _write_issue(house: House) -> Written:
         _focus_rows(house, all_lines, accounts).write.mode("overwrite").parquet(staged[FOCUS_ROWS])
     every.unpersist()
     return Written(staged)
+
+
+def _with_returns(house: House, decided: DataFrame, policy: Settings) -> DataFrame:
+    """Charges with the invoice that they reverse, of the tenants whose policy says so."""
+    asking = sorted(set(house.run.tenants) & set(policy.returns.tenants if policy.returns else ()))
+    if not asking or policy.returns is None:
+        return returns.unnamed(decided)
+    first = F.add_months(F.lit(house.run.month.first_day), -policy.returns.months)
+    mine = F.col("tenant_id").isin(asking)
+    before = mine & (F.col("period") >= first) & (F.col("period") < F.lit(house.run.month.first_day))
+    invoices, lines, taxed = (
+        house.read_all_months(f"invoicing.{name}").where(before) for name in ("invoices", "invoice_lines", "invoice_taxes")
+    )
+    return returns.named(decided.where(mine), invoices, lines, taxed).unionByName(returns.unnamed(decided.where(~mine)))
 
 
 @dataclass(frozen=True)

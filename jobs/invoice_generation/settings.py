@@ -76,6 +76,13 @@ class Numbering(config.Strict):
         return day.year if day.month >= self.fiscal_year_starts else day.year - 1
 
 
+class Returns(config.Strict):
+    """Whose charges below nothing are credit notes that name the invoice they reverse, where one can be found."""
+
+    tenants: tuple[str, ...] = Field(min_length=1)
+    months: int = Field(ge=1, le=120)  # so far back an invoice may lie
+
+
 class IssueControl(config.Strict):
     """How far a month may be from those before it without a second person's approval; shares are of what is usual."""
 
@@ -129,6 +136,7 @@ class Settings(config.Strict):
     due_dates: DueDates
     issue_day: int = Field(ge=1, le=28)
     series: dict[Literal["invoice", "credit_note", "debit_note"], Series]
+    returns: Returns | None = None
     issue_control: tuple[IssueControl, ...]
     numbering: dict[str, Numbering]  # by the seller's country; "*" is every other one
     documents: Documents = Documents()

@@ -12,6 +12,7 @@ from jobs.invoice_generation import amounts
 from jobs.invoice_generation.settings import Holding, RoundingPolicy, Settings
 from jobs.invoice_generation.tables import CARRIED_FORWARD, INVOICE_LINES, INVOICES
 from jobs.ledger.columns import AMOUNT, RATED
+from jobs.ledger.corrections import CREDIT_NOTE, TAKEN_BACK
 from jobs.ledger.identity import natural_id
 from jobs.ledger.money import minor_units, rounded
 from jobs.ledger.periods import Period
@@ -25,6 +26,7 @@ OF_DOCUMENT = (  # what all lines of a document share, beside its currency
     "customer_region",
     "document_type",
     "payment_terms_days",
+    "original_invoice_id",
     "round_off_unit",
 )
 OF_CHARGE = ("kind", "price_id")  # what a line's charge is, for those who look closer than the document does
@@ -146,11 +148,11 @@ def _with_seller(rows: DataFrame, selling: DataFrame) -> DataFrame:
 def lines(decided: DataFrame, policy: RoundingPolicy) -> DataFrame:
     """Lines of all documents of a month, each with its document's key, its amount and its taxes; those that are held among them.
 
-    decided: as decisions.decided() returns them. Returns INVOICE_LINES without publication_id, with OF_DOCUMENT, OF_CHARGE, OF_TAX and
-    HELD beside. A document is a legal entity, an account, a currency and a month; it is a credit note when its lines add up to less than
-    nothing. Rounding: docs/decisions/0001-rounding.md
+    decided: as decisions.decided() returns them, with returns.NAMED. Returns INVOICE_LINES without publication_id, with OF_DOCUMENT,
+    OF_CHARGE, OF_TAX and HELD beside. A document is a legal entity, an account, a currency and a month, and what it takes back of an
+    earlier document is one by itself; it is a credit note when its lines add up to less than nothing. Rounding: docs/decisions/0001-rounding.md
     """
-    inside = Window.partitionBy(*DOCUMENT)
+    inside = Window.partitionBy(*DOCUMENT, "original_invoice_id")
     ordered = inside.orderBy("product_id", "service_period", "charge_id")
     numbered = decided.select(
         "*",
@@ -162,13 +164,18 @@ def lines(decided: DataFrame, policy: RoundingPolicy) -> DataFrame:
         F.sum("amount").over(ordered.rowsBetween(Window.unboundedPreceding, 0)).cast(RATED).alias("running_amount"),
         F.col("amount").cast(RATED).alias("rated_amount"),
     )
-    typed = numbered.withColumn("document_type", F.when(F.col("document_amount") < 0, "credit_note").otherwise("invoice"))
+    is_back = F.col("original_invoice_id").isNotNull()
+    typed = numbered.withColumn(
+        "document_type", F.when(is_back | (F.col("document_amount") < 0), CREDIT_NOTE).otherwise("invoice")
+    )
     unwanted = (F.size("currencies") > 0) & ~F.array_contains("currencies", F.col("currency"))
     foreign = F.concat(F.col("legal_entity_id"), F.lit(" does not invoice in "), F.col("currency"))
     identified = typed.withColumns(
         {
-            "invoice_id": natural_id(*DOCUMENT, "document_type"),
-            "corrects_charge_id": F.lit(None).cast("string"),
+            "invoice_id": F.when(is_back, natural_id(*DOCUMENT, "document_type", "original_invoice_id")).otherwise(
+                natural_id(*DOCUMENT, "document_type")
+            ),
+            "corrects_charge_id": F.col("original_charge_id"),
             "line_amount": _line_amount(policy),
             "round_off_unit": F.when(F.col("round_off_currency") == F.col("currency"), F.col("round_off_unit")),
             "hold_code": F.coalesce("hold_code", F.when(unwanted, F.lit("currency_not_invoiced"))),
@@ -241,7 +248,7 @@ def invoices(invoice_lines: DataFrame, invoice_taxes: DataFrame, settings: Setti
         "*",
         (F.col("net_amount") + F.col("tax_amount")).cast(AMOUNT).alias("gross_amount"),
         F.lit(0).cast(AMOUNT).alias("prepaid_amount"),
-        *(F.lit(None).cast("string").alias(name) for name in ("original_invoice_id", "correction_reason")),
+        F.when(F.col("original_invoice_id").isNotNull(), F.lit(TAKEN_BACK)).alias("correction_reason"),
         F.col("document_type").alias("series"),
         F.lit(None).cast("int").alias("fiscal_year"),
         F.lit(None).cast("bigint").alias("number"),
@@ -292,15 +299,21 @@ def lines_account(staged_lines: DataFrame, staged_carried: DataFrame, charges: D
 
     charges: as billed() returns them, with what earlier months have carried forward.
     """
-    billing = staged_lines.where(F.col("corrects_charge_id").isNull())  # a correction bills no charge
-    found = billing.select("tenant_id", "charge_id", F.col("rated_amount").alias("amount")).unionByName(
-        staged_carried.select("tenant_id", "charge_id", "amount")
+    is_correction = F.col("corrects_charge_id").isNotNull().alias("is_correction")
+    found = staged_lines.select("tenant_id", "charge_id", F.col("rated_amount").alias("amount"), is_correction).unionByName(
+        staged_carried.select("tenant_id", "charge_id", "amount", F.lit(False).alias("is_correction"))
     )
     told = found.groupBy("tenant_id", "charge_id").agg(
-        F.sum("amount").alias("lined_amount"), F.count(F.lit(1)).alias("times")
+        F.sum("amount").alias("lined_amount"),
+        F.count(F.lit(1)).alias("times"),
+        F.max("is_correction").alias("is_correction"),
     )
     charged = charges.select("tenant_id", "charge_id", F.col("amount").alias("charged_amount"))
-    return charged.join(told, on=["tenant_id", "charge_id"], how="full_outer")
+    both = charged.join(told, on=["tenant_id", "charge_id"], how="full_outer")
+    asked_for = (
+        F.col("is_correction") & F.col("charged_amount").isNull()
+    )  # a correction that somebody asked for bills no charge
+    return both.where(~F.coalesce(asked_for, F.lit(False))).drop("is_correction")
 
 
 def _minor_unit(currency: str) -> Column:

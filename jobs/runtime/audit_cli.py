@@ -189,9 +189,9 @@ def _tree(chain: Chain, most_lines: int, most_rows: int, full: bool) -> Tree:
         root.add(f"number register: {register['series']} {register['fiscal_year']}, number {register['number']}")
     taxes = root.add(f"taxes ({len(chain.taxes)})")
     for tax in chain.taxes:
+        named = " ".join(filter(None, (tax["tax_category"], tax["tax_component"])))
         taxes.add(
-            f"{tax['tax_category']} {text(tax['tax_rate'] * 100)} % of {text(tax['taxable_amount'])} = {text(tax['tax_amount'])} "
-            f"by {tax['tax_rule']}"
+            f"{named} {text(tax['tax_rate'] * 100)} % of {text(tax['taxable_amount'])} = {text(tax['tax_amount'])} by {tax['tax_rule']}"
         )
     lines = root.add(f"lines ({len(chain.lines)})")
     for line in chain.lines[:most_lines]:
@@ -240,14 +240,23 @@ def _line(lines: Tree, line: dict[str, Any], currency: str, most_rows: int, text
         + f" = {text(line['line_amount'])} {currency} (before rounding {text(line['rated_amount'])}), "
         f"tax {line['tax_category']} {text(line['tax_rate'] * 100)} %"
     )
+    if line["tax_reason"]:
+        branch.add(f"taxed by {line['tax_rule']}: {line['tax_reason']}")
     charge = line["charge"]
     if line.get("corrects_charge_id"):
         branch.add(f"corrects the line of charge {text(line['corrects_charge_id'])}, of {line['service_period']:%Y-%m}")
-        return
+    if charge is None and line.get("corrects_charge_id"):
+        return  # somebody asked for it: no charge of this month is behind it
     if charge is None:
         branch.add(f"charge {text(line['charge_id'])} WAS NOT FOUND")
         return
     how = f"price {charge['price_id']}" if charge["price_id"] else "the price on each record"
+    if charge["carried_from"]:
+        branch.add(
+            f"charge {text(charge['charge_id'])} of {charge['service_period']:%Y-%m}, carried forward from {charge['carried_from']}: "
+            f"{charge['reason']} ({charge['reason_code']})"
+        )
+        return
     of_usage = f"{text(charge['quantity'])} from {charge['usage_rows']} rows"
     what = of_usage if charge["kind"] == "usage" else charge["kind"]  # a fee, a discount: no usage makes it
     rate = charge["exchange_rate"]

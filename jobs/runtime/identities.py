@@ -96,20 +96,36 @@ IDENTITIES: tuple[Identity, ...] = (
         """,
     ),
     Identity(
-        "every charge and adjustment stands on one invoice line, at its amount",
-        ("billing.charges", "billing.adjustments", "invoicing.invoice_lines"), "charges",
+        "every charge and adjustment stands on one invoice line at its amount, or is carried forward",
+        ("billing.charges", "billing.adjustments", "invoicing.invoice_lines", "invoicing.carried_forward"), "charges",
         """
         WITH billed AS (
             SELECT tenant_id, period, charge_id, amount FROM billing.charges SEMI JOIN issued USING (tenant_id, period) WHERE {month}
             UNION ALL
             SELECT tenant_id, period, charge_id, amount FROM billing.adjustments SEMI JOIN issued USING (tenant_id, period) WHERE {month}
-        ),
-        lined AS (
-            SELECT tenant_id, period, charge_id, sum(rated_amount) AS amount, count(*) AS times
-            FROM invoicing.invoice_lines WHERE {month} AND corrects_charge_id IS NULL GROUP BY ALL
+        ), told AS (
+            SELECT tenant_id, period, charge_id, rated_amount AS amount, corrects_charge_id AS corrects FROM invoicing.invoice_lines WHERE {month}
+            UNION ALL
+            SELECT tenant_id, period, charge_id, amount, NULL FROM invoicing.carried_forward WHERE {month}
+        ), before AS (
+            SELECT t.tenant_id, t.period, t.charge_id, max_by(c.amount, c.period) AS amount
+            FROM told t JOIN invoicing.carried_forward c ON c.tenant_id = t.tenant_id AND c.charge_id = t.charge_id AND c.period < t.period
+            GROUP BY ALL
+        ), due AS (SELECT * FROM billed UNION ALL SELECT * FROM before
+        ), found AS (
+            SELECT tenant_id, period, charge_id, sum(amount) AS amount, count(*) AS times, max(corrects) AS corrects FROM told GROUP BY ALL
         )
-        SELECT tenant_id, charge_id AS example, coalesce(b.amount = l.amount AND l.times = 1, false) AS holds
-        FROM billed b FULL OUTER JOIN lined l USING (tenant_id, period, charge_id)
+        SELECT tenant_id, charge_id AS example, coalesce(d.amount = f.amount AND f.times = 1, false) AS holds
+        FROM due d FULL OUTER JOIN found f USING (tenant_id, period, charge_id)
+        WHERE d.amount IS NOT NULL OR f.corrects IS NULL  -- a correction that somebody asked for bills no charge
+        """,
+    ),
+    Identity(
+        "what was carried forward is issued once at most", ("invoicing.invoice_lines", "invoicing.carried_forward"), "charges",
+        """
+        SELECT tenant_id, charge_id AS example, count(l.charge_id) <= 1 AS holds
+        FROM (SELECT DISTINCT tenant_id, charge_id FROM invoicing.carried_forward WHERE {month}) c
+        LEFT JOIN invoicing.invoice_lines l USING (tenant_id, charge_id) GROUP BY ALL
         """,
     ),
     Identity(
@@ -125,17 +141,20 @@ IDENTITIES: tuple[Identity, ...] = (
         """,
     ),
     Identity(
-        "net + taxes = invoice gross", ("invoicing.invoices", "invoicing.invoice_taxes"), "invoices",
+        "net + taxes = invoice gross", ("invoicing.invoices", "invoicing.invoice_lines", "invoicing.invoice_taxes"), "invoices",
         """
         WITH taxes AS (
             SELECT tenant_id, invoice_id, sum(tax_amount) AS tax, sum(taxable_amount) AS taxable
             FROM invoicing.invoice_taxes WHERE {month} GROUP BY ALL
+        ), taxed AS (  -- every line once for each component of its tax
+            SELECT tenant_id, invoice_id, sum(line_amount * coalesce(len(line_taxes), 1)) AS lines
+            FROM invoicing.invoice_lines WHERE {month} GROUP BY ALL
         ), headers AS (
             SELECT tenant_id, invoice_id, invoice_number, net_amount, tax_amount, gross_amount FROM invoicing.invoices WHERE {month}
         )
         SELECT tenant_id, coalesce(h.invoice_number, invoice_id) AS example,
-               coalesce(t.tax = h.tax_amount AND t.taxable = h.net_amount AND h.net_amount + h.tax_amount = h.gross_amount, false) AS holds
-        FROM headers h FULL OUTER JOIN taxes t USING (tenant_id, invoice_id)
+               coalesce(t.tax = h.tax_amount AND t.taxable = n.lines AND h.net_amount + h.tax_amount = h.gross_amount, false) AS holds
+        FROM headers h FULL OUTER JOIN taxes t USING (tenant_id, invoice_id) LEFT JOIN taxed n USING (tenant_id, invoice_id)
         """,
     ),
     Identity(

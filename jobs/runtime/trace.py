@@ -17,6 +17,7 @@ from jobs.runtime.errors import CallError
 from jobs.runtime.ops import Publication, Unit
 from jobs.stages import BILLING_AGGREGATION, INGESTION, INVOICE_GENERATION, WRITER_OF
 
+CHARGED = ("billing.charges", "billing.adjustments", "invoicing.carried_forward")  # what a line's charge may come from
 SHORTEST_ID = 6  # so many characters of an id name it, if no other begins alike
 
 OF_PRICE = "price_id, product_id, parameters, currency, region, valid_from, valid_to, revision, withdrawn, landing_id, row_number, publication_id"
@@ -143,7 +144,7 @@ def _chain(books: Books, header: Row) -> Chain:
     tenant, period, invoice_id = header["tenant_id"], header["period"], header["invoice_id"]
     month = f"{period:%Y-%m}"
     tables = (
-        "invoicing.invoice_lines", "invoicing.invoice_taxes", "invoicing.number_register", "ledger.journal_lines",
+        "invoicing.invoice_lines", "invoicing.invoice_taxes", "invoicing.carried_forward", "invoicing.number_register", "ledger.journal_lines",
         "ledger.open_items", "raw.landed_files", "raw.usage", "raw.prices", "raw.accounts", "raw.credits",
     )  # fmt: skip
     books.open(*tables)
@@ -155,13 +156,13 @@ def _chain(books: Books, header: Row) -> Chain:
         books.open_as(name, name, version)
     mine = f"period = DATE '{period}' AND invoice_id = {literal(invoice_id)}"
     lines = books.rows(f"SELECT * FROM invoicing.invoice_lines WHERE {mine} ORDER BY line_no")
-    taxes = books.rows(f"SELECT * FROM invoicing.invoice_taxes WHERE {mine} ORDER BY tax_category, tax_rate")
+    taxes = books.rows(f"SELECT * FROM invoicing.invoice_taxes WHERE {mine} ORDER BY tax_category, tax_component, tax_rate")
     register = books.rows(f"SELECT * FROM invoicing.number_register WHERE {mine}")
     posted = f"document_id = {literal(invoice_id)}"
     moved = f"{posted} OR source_id = {literal(invoice_id)}"  # a correction moves what its original has open
     journal = books.rows(f"SELECT * FROM ledger.journal_lines WHERE {moved} ORDER BY posting_date, entry_id, line_no")
     items = books.rows(f"SELECT * FROM ledger.open_items WHERE {posted} ORDER BY period DESC LIMIT 1")
-    charges = _charges(books, header, publications, charged) | _adjustments(books, header)
+    charges = _charges(books, header, publications, charged) | _adjustments(books, header) | _carried(books, header)
     _name_credits(books, charges)
     every = [row for charge in charges.values() for row in (*charge["usage"], *charge["price"], *charge["credit"])]
     files = _files(books, every)
@@ -172,8 +173,10 @@ def _chain(books: Books, header: Row) -> Chain:
         problems.append("the number register does not know this invoice")
     steps = {
         "invoicing.invoices": {header["publication_id"]},
-        "billing.charges": {charge["publication_id"] for charge in charges.values() if not charge["adjusts"]},
-        "billing.adjustments": {charge["publication_id"] for charge in charges.values() if charge["adjusts"]},
+        **{
+            table: {charge["publication_id"] for charge in charges.values() if _table_of(charge) == table}
+            for table in CHARGED
+        },
         "raw.usage": {row["publication_id"] for charge in charges.values() for row in charge["usage"]},
         "raw.credits": {row["publication_id"] for charge in charges.values() for row in charge["credit"]},
         "raw.prices": {row["publication_id"] for charge in charges.values() for row in charge["price"]},
@@ -223,7 +226,7 @@ def _charges(books: Books, header: Row, publications: Sequence[Publication], cha
         },
     )
     charges: dict[str, Row] = {
-        row["charge_id"]: row | {"usage": [], "price": [], "adjusts": None}
+        row["charge_id"]: row | {"usage": [], "price": [], "adjusts": None, "carried_from": None}
         for row in books.rows("SELECT * FROM charged ORDER BY charge_id")
     }
     for row in books.rows(MATCHED):
@@ -271,6 +274,29 @@ def _adjustments(books: Books, header: Row) -> dict[str, Row]:
     return {
         row["charge_id"]: row | {
             "usage": of(row, late), "price": of(row, prices), "adjusts": f"{row['adjusts_period']:%Y-%m}", "problem": None,
+            "carried_from": None,
+        }
+        for row in found
+    }  # fmt: skip
+
+
+def _table_of(charge: Row) -> str:
+    """The table that a charge was taken from."""
+    return CHARGED[2] if charge["carried_from"] else CHARGED[1] if charge["adjusts"] else CHARGED[0]
+
+
+def _carried(books: Books, header: Row) -> dict[str, Row]:
+    """The charges on the invoice that earlier months have carried forward, by id; their usage is that of the month they belong to."""
+    found = books.rows(
+        "SELECT c.* FROM invoicing.carried_forward c SEMI JOIN (SELECT charge_id FROM invoicing.invoice_lines WHERE period = $period "
+        "AND invoice_id = $invoice) USING (charge_id) WHERE c.period < $period "
+        "QUALIFY row_number() OVER (PARTITION BY charge_id ORDER BY c.period DESC) = 1 ORDER BY charge_id",
+        {"period": header["period"], "invoice": header["invoice_id"]},
+    )
+    return {
+        row["charge_id"]: row | {
+            "usage": [], "price": [], "credit_id": None, "exchange_rate": None, "usage_rows": 0, "adjusts": None, "problem": None,
+            "carried_from": f"{row['period']:%Y-%m}",
         }
         for row in found
     }  # fmt: skip

@@ -207,11 +207,13 @@ def tax_policy(country: str) -> str:
 
 def tax_file(country: str) -> dict[str, Any]:
     """The content of conf/taxes/<policy>.yaml; the first line that fits decides."""
-    rates = [
-        {"id": name, "countries": [buyer], "category": category, "rate": rate, "valid_from": since, "source": source}
-        for name, buyer, category, rate, since, source in SELLERS[country].taxes
-    ]
-    return {"policy": tax_policy(country), "rates": rates}
+    rules: list[dict[str, Any]] = []
+    for name, buyer, category, rate, since, source in SELLERS[country].taxes:
+        told = {"id": name, "category": category, "rate": rate, "valid_from": since, "source": source}
+        asked = {} if buyer == "*" else {"when": f"customer_country = '{buyer}'"}
+        untaxed = {} if category == "S" else {"exemption_reason": "Not taxed"}
+        rules.append(told | asked | untaxed | {"reason": "customer in {customer_country}"})
+    return {"policy": tax_policy(country), "rules": rules}
 
 
 def _write_yaml(path: Path, content: dict[str, Any]) -> None:

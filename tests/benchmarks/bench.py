@@ -1,10 +1,10 @@
 """`make bench`: a month of usage landed and charged by the real path, and by DuckDB on the same files, side by side.
 
-Then the stages that decide, at a million rows and a tenth of that (tests/benchmarks/decisions.py), and documents of ten lines rendered
-(tests/benchmarks/papers.py).
+Then the stages that decide, at a million rows and a tenth of that (tests/benchmarks/decisions.py), and those that issue and post, at a
+million documents of ten lines and a tenth of that (issuing.py); as many documents are rendered (papers.py).
 
 Every figure of docs/benchmarks.md comes from here. Nothing is touched but a scratch folder, which is removed, and
-artifacts/bench.json. Run as `.venv/bin/python tests/benchmarks/bench.py [--rows N] [--decisions N] [--documents N] [--small] [--scratch DIR]
+artifacts/bench.json. Run as `.venv/bin/python tests/benchmarks/bench.py [--rows N] [--decisions N] [--documents N] [--papers N] [--small] [--scratch DIR]
 [--repeat N]`.
 """
 
@@ -35,13 +35,14 @@ from jobs.runtime.config import ROOT
 from jobs.runtime.contract import Invocation
 from jobs.runtime.environment import environment
 from jobs.runtime.logs import say
-from tests.benchmarks import decisions, papers
+from tests.benchmarks import decisions, issuing, papers
 from tests.benchmarks.measure import Children, Measured, family, measured, peak_megabytes
 from tests.benchmarks.rows import PERIOD, Month, files_for, write_late, write_tenant
 
 ROWS, SMALL_ROWS = 20_000_000, 200_000
 DECISIONS, SMALL_DECISIONS = 1_000_000, 10_000
-PAPERS, SMALL_PAPERS = 1_000_000, 2_000
+DOCUMENTS, SMALL_DOCUMENTS = 1_000_000, 1_000
+PAPERS, SMALL_PAPERS = 1_000_000, 1_000
 ROWS_OF_AN_ACCOUNT = 1_000
 BIG, LITTLE = "bench-big", ("bench-little-1", "bench-little-2")
 TENANT_COUNTS, ROWS_OF_A_TINY_TENANT = (1, 20, 80), 200
@@ -72,8 +73,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         size = SMALL_DECISIONS if asked.small else asked.decisions
         figures["decisions"] = [_decisions(count, scratch / f"decisions-{count}") for count in (size // 10, size) if count]
         _keep(figures)
-        size = SMALL_PAPERS if asked.small else asked.documents
-        figures["documents"] = [_documents(count, scratch / f"documents-{count}") for count in (size // 10, size) if count]
+        documents = SMALL_DOCUMENTS if asked.small else asked.documents
+        figures["issuing"] = [
+            _issuing(count, scratch / f"issuing-{count}") for count in (documents // 10, documents) if count
+        ]
+        _keep(figures)
+        size = SMALL_PAPERS if asked.small else asked.papers
+        figures["papers"] = [_papers(count, scratch / f"papers-{count}") for count in (size // 10, size) if count]
         _keep(figures)
         figures["tenants"] = _further_tenants(scratch / "home-tenants")
         _keep(figures)
@@ -103,7 +109,10 @@ def _asked(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--decisions", type=int, default=DECISIONS, help="payables, accounts and open items; 0 leaves this part out"
     )
     parser.add_argument(
-        "--documents", type=int, default=PAPERS, help="documents of ten lines to be rendered; 0 leaves this part out"
+        "--documents", type=int, default=DOCUMENTS, help="of ten lines, to be issued; 0 leaves this part out"
+    )
+    parser.add_argument(
+        "--papers", type=int, default=PAPERS, help="documents of ten lines, to be rendered; 0 leaves this part out"
     )
     parser.add_argument("--small", action="store_true", help=f"{SMALL_ROWS:,} rows: whether it works, not how fast")
     parser.add_argument("--scratch", type=Path, help="an own folder, which is then kept; default a temporary one")
@@ -297,7 +306,26 @@ def _decisions(size: int, home: Path) -> Figures:
     return told
 
 
-def _documents(size: int, home: Path) -> Figures:
+def _issuing(documents: int, home: Path) -> Figures:
+    """What it takes to issue so many documents of ten lines, and to post them."""
+    world = issuing.World(documents)
+    told: Figures = {"documents": documents, "lines": world.lines}
+    mine = (issuing.TENANT,)
+    with _home(home) as server, Children(server) as workers:
+        say(f"{documents:,} documents: drawing, landing and charging them")
+        issuing.write(world, home)
+        for stage in ("ingestion", "billing_aggregation"):
+            _all_verbs(stage, mine, server, period=issuing.MONTH)
+        for stage in issuing.STAGES:
+            told[stage] = _all_verbs(stage, mine, server, period=issuing.MONTH)
+        told["published"] = _published(issuing.STAGES[0])
+        told["server_peak_megabytes"] = peak_megabytes(server)
+    told["workers_peak_megabytes"] = workers.megabytes
+    shutil.rmtree(home)
+    return told
+
+
+def _papers(size: int, home: Path) -> Figures:
     """What it takes to render, validate, read back and let stand so many documents of ten lines."""
     with _home(home) as server, Children(server) as workers, session.session() as spark:
         say(f"{size:,} documents of {papers.LINES} lines: drawing and rendering them")
@@ -362,8 +390,10 @@ def _show(figures: Figures) -> None:
         console.print(f"growth with {growth['rows']:.0f} times the rows: {told}")
     if figures["decisions"]:
         _show_decisions(console, figures["decisions"])
-    if figures["documents"]:
-        _show_documents(console, figures["documents"])
+    if figures["issuing"]:
+        _show_issuing(console, figures["issuing"])
+    if figures["papers"]:
+        _show_papers(console, figures["papers"])
     table = Table(title="tiny tenants that share a mapping: seconds of write + audit + publish")
     for heading in ("tenants", "ingestion", "billing_aggregation"):
         table.add_column(heading, justify="right")
@@ -413,7 +443,27 @@ def _show_decisions(console: Console, scales: list[Figures]) -> None:
         )
 
 
-def _show_documents(console: Console, scales: list[Figures]) -> None:
+def _show_issuing(console: Console, scales: list[Figures]) -> None:
+    table = Table(title="issuing documents of ten lines, and posting them: write and publish; the audit apart")
+    for heading in ("", "documents", "seconds", "CPU s", "lines/s and core", "audit s", "growth", "others"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for at, scale in enumerate(scales):
+        for stage in issuing.STAGES:
+            seconds, cpu = _work(scale[stage]), _work(scale[stage], "cpu_seconds")
+            growth = f"{seconds / _work(scales[0][stage]):.1f}" if at else ""
+            table.add_row(
+                stage, f"{scale['documents']:,}", f"{seconds:.1f}", f"{cpu:.1f}", f"{scale['lines'] / cpu:,.0f}",
+                f"{scale[stage]['audit']['seconds']:.1f}", growth, f"{scale[stage]['write']['others_share']:.0%}",
+            )  # fmt: skip
+    console.print(table)
+    for scale in scales:
+        console.print(
+            f"{scale['documents']:,}: server {scale['server_peak_megabytes']:,.0f} MB at most, workers "
+            f"{scale['workers_peak_megabytes']:,.0f} MB; {', '.join(f'{name} {rows:,}' for name, rows in scale['published'].items())}"
+        )
+
+
+def _show_papers(console: Console, scales: list[Figures]) -> None:
     table = Table(title=f"documents of {papers.LINES} lines to files")
     for heading in ("", "documents", "seconds", "CPU s", "documents/s and core", "lines/s and core", "growth", "others"):
         table.add_column(heading, justify="right" if heading else "left")

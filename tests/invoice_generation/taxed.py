@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from stdnum.eu import vat
 
 from jobs.ingestion.tables import EXEMPTIONS, TAX_RATES, TAX_REGISTRATIONS
-from jobs.invoice_generation import amounts, decisions, transforms
+from jobs.invoice_generation import amounts, decisions, returns, transforms
 from jobs.invoice_generation.customers import customers
 from jobs.invoice_generation.settings import Holding, RoundingPolicy
 from jobs.ledger.taxes import Taxes
@@ -114,7 +114,7 @@ def documents(spark: SparkSession, told: Billed, tenants: Sequence[Tenant], taxe
     )
     charged = decisions.rates(spark, taxes, policies, table_of(spark, TAX_RATES, told.tax_rates))
     decided = decisions.decided(sold, spark, taxes, policies, charged)
-    every = transforms.held(transforms.lines(decided, told.policy), told.holding).localCheckpoint()
+    every = transforms.held(transforms.lines(returns.unnamed(decided), told.policy), told.holding).localCheckpoint()
     lines = transforms.issued(every)
     taxed = amounts.taxes(lines)
     headers = transforms.invoices(lines, taxed, invoice_settings(), told.issue_date)

@@ -72,13 +72,11 @@ def conf(name: str, **more):
 def house(spark, shared_home):
     """June and July are invoiced; some of June's usage came after its invoice. Alpha asks for files from July on, beta never.
 
-    Delta asks for them from the beginning, and is held in both months: it knows no tax for its customer abroad.
+    Delta asks for them from the beginning, and is held in both months: its invoices would be due before they are written.
     """
-    rate = {"id": "gb", "countries": ["GB"], "category": "S", "rate": "0.20", "valid_from": "2011-01-04", "source": "law"}
-    conf_file(shared_home, "taxes/at-home.yaml", {"policy": "at-home", "rates": [rate]})
     both = {"focus": ["csv", "parquet"]}
     held = conf(DELTA, outputs=both)
-    held["legal_entities"][0]["tax_policy"] = "at-home"
+    held["feeds"]["accounts"]["columns"]["payment_terms_days"] = {"constant": "-1"}
     for name, told in ((ALPHA, conf(ALPHA)), (BETA, conf(BETA)), (DELTA, held)):
         conf_file(shared_home, f"tenants/{name}.yaml", told)
         dropped(shared_home, name, "accounts", "accounts.csv", ACCOUNTS)

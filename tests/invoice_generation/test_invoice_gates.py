@@ -7,25 +7,30 @@ import pytest
 from tests.builders import failures, frame, judged
 
 GOOD = {
-    "invoice_id": "i-1", "net": "10", "tax": "2", "gross": "12", "lines": "10", "lines_rated": "10.004", "taxes": "2", "taxable": "10",
+    "invoice_id": "i-1", "net": "10", "tax": "2", "gross": "12", "lines": "10", "lines_rated": "10.004", "taxes": "2", "taxable": "20",
+    "lines_tax": "2", "lines_taxable": "20", "rounding": "0", "prepaid": "0", "payable": "12",
     "line_count": 1, "line_count_found": 1, "line_off_grid": 0, "tax_off_grid": 0, "untaxed": 0, "unpriced": 0, "account_id": "a",
     "customer_country": "GB", "legal_entity_id": "e", "document_type": "invoice", "currency": "GBP", "issue_date": "2026-08-01",
-    "due_date": "2026-08-31", "minor_unit": "0.01",
+    "due_date": "2026-08-31", "minor_unit": "0.01", "original_invoice_id": None,
 }  # fmt: skip
-AMOUNTS = ("net", "tax", "gross", "lines", "lines_rated", "taxes", "taxable", "minor_unit")
+AMOUNTS = ("net", "tax", "gross", "lines", "lines_rated", "taxes", "taxable", "lines_tax", "lines_taxable", "rounding", "prepaid", "payable",
+           "minor_unit")  # fmt: skip
 COUNTS = ("line_count", "line_count_found", "line_off_grid", "tax_off_grid", "untaxed", "unpriced")
 SCHEMA = ", ".join(
     f"{name} {'decimal(38,18)' if name in AMOUNTS else 'bigint' if name in COUNTS else 'date' if name.endswith('_date') else 'string'}"
     for name in ("tenant_id", *GOOD)
 )
+LINE_TAXES, PAYABLE = "taxes are those of the lines", "payable = gross + rounding - prepaid"
 NET, CUSTOMER = "net = sum of lines", "every document has a customer, a country and a seller"
 BROKEN = {
     # tenant: (expectations that fail, what is wrong)
     "lines_lost": ({NET}, {"lines": "9.99", "lines_rated": "9.99"}),
-    "taxed_otherwise": ({NET}, {"taxable": "9.99"}),
+    "taxed_otherwise": ({LINE_TAXES}, {"taxable": "9.99"}),
+    "taxed_on_no_line": ({LINE_TAXES}, {"lines_tax": "1.99"}),
+    "asked_to_pay_more": ({PAYABLE}, {"payable": "12.01"}),
     "line_lost": ({NET}, {"line_count": 2}),
-    "tax_lost": ({"tax = sum of taxes"}, {"taxes": "1.99"}),
-    "gross_wrong": ({"gross = net + tax"}, {"gross": "12.001"}),
+    "tax_lost": ({"tax = sum of taxes", LINE_TAXES}, {"taxes": "1.99"}),
+    "gross_wrong": ({"gross = net + tax", PAYABLE}, {"gross": "12.001"}),
     "rounded_too_far": ({"lines are rounded as the policy says"}, {"lines_rated": "11.5"}),
     "rounded_by_two_pence": ({"lines are rounded as the policy says"}, {"lines_rated": "10.02"}),
     "third_of_a_cent": ({"amounts are in minor units"}, {"line_off_grid": 1}),
@@ -41,10 +46,10 @@ BROKEN = {
 }
 LINE = {"charge_id": "c-1", "charged_amount": "1", "lined_amount": "1", "times": 1}
 BROKEN_LINES = {
-    "billed_twice": ({"every charge is on exactly one line"}, {"times": 2}),
+    "billed_twice": ({"every charge is on exactly one line, or carried forward"}, {"times": 2}),
     "changed": ({"a line carries its charge's amount"}, {"lined_amount": "1.000000000000000001"}),
     "never_billed": (
-        {"every charge is on exactly one line", "a line carries its charge's amount"},
+        {"every charge is on exactly one line, or carried forward", "a line carries its charge's amount"},
         {"times": None, "lined_amount": None},
     ),
 }
@@ -54,7 +59,12 @@ BROKEN_LINES = {
 def failed(spark, shared_home):
     """What the suite says of all tenants' documents at once."""
     rows = [GOOD | more | {"tenant_id": tenant} for tenant, (_, more) in BROKEN.items()]
-    rows += [GOOD | {"tenant_id": "good"}, GOOD | {"tenant_id": "twice"}, GOOD | {"tenant_id": "twice"}]
+    rows += [
+        GOOD | {"tenant_id": "good"},
+        GOOD | {"tenant_id": "good", "invoice_id": "i-2", "rounding": "0.4", "prepaid": "5", "payable": "7.4"},
+        GOOD | {"tenant_id": "twice"},
+        GOOD | {"tenant_id": "twice"},
+    ]
     return failures(judged("invoice_generation", "invoices", frame(spark, SCHEMA, rows), [*BROKEN, "good", "twice"]))
 
 

@@ -13,7 +13,7 @@ from decimal import Decimal
 import pytest
 from pyspark.sql import functions as F
 
-from jobs.billing_aggregation.credits import Credit, used
+from jobs.billing_aggregation import covering
 from jobs.invoice_generation import amounts
 from jobs.ledger.taxes import RateTable, TaxPolicy, taxes
 from jobs.runtime.config import ROOT
@@ -206,7 +206,14 @@ class Bill:
     checks: list[tuple[str, str]] = field(default_factory=list)
 
 
-def bill_of(row: dict) -> Bill | None:
+CREDITED = (
+    "charges array<struct<account_id: string, product_id: string, region: string, amount: decimal(38,18)>>, credits array<struct<valid_to: "
+    "date, credit_id: string, account_id: string, balance: decimal(38,18), products: array<string>, region: string, is_shared: boolean>>, "
+    "minor_units int"
+)
+
+
+def bill_of(row: dict, spark) -> Bill | None:
     """What a row asks, as charges."""
     kind = row["kind"]
     indian = {"policy": "in-seller", "currency": "INR", "seller": {"country": "IN", "timezone": "Asia/Kolkata", "tax_id": GSTINS[0]},
@@ -216,11 +223,13 @@ def bill_of(row: dict) -> Bill | None:
     if kind == "line_vs_document":
         return Bill(row, [(amount, f"r{row['rate']}") for amount in row["lines"]])
     if kind == "coupon_over_total":
-        fees = [
-            {"account_id": "a", "product_id": "p", "region": None, "amount": Decimal(fee["amount"])} for fee in row["fees"]
-        ]
-        coupons = [Credit(f"c{n}", "a", Decimal(amount)) for n, amount in enumerate(row["coupons"])]
-        credited = [(f"-{share}", f"r{row['fees'][place]['rate']}") for place, _, share in used(fees, coupons, 2)]
+        fees = [("a", "p", None, Decimal(fee["amount"])) for fee in row["fees"]]
+        coupons = [(None, f"c{n}", "a", Decimal(amount), None, None, False) for n, amount in enumerate(row["coupons"])]
+        asked = spark.createDataFrame([(fees, coupons, 2)], CREDITED)
+        paid = (
+            asked.withColumn("credits", covering.ranked(F.col("credits"))).select(covering.covered().alias("paid")).first()
+        )
+        credited = [(f"-{one['amount']}", f"r{row['fees'][one['place']]['rate']}") for one in paid["paid"]]
         return Bill(row, [(fee["amount"], f"r{fee['rate']}") for fee in row["fees"]] + credited)
     if kind == "credit_note":
         return Bill(row, [(f"-{row['net']}", f"r{row['rate']}")])
@@ -253,7 +262,7 @@ VECTOR_POLICY = {
 @pytest.fixture(scope="module")
 def rounded(spark):
     """Every rounding vector with its document: header, lines in order, taxes."""
-    bills = [bill for row in vectors("tax_rounding_vectors.jsonl") if (bill := bill_of(row))]
+    bills = [bill for row in vectors("tax_rounding_vectors.jsonl") if (bill := bill_of(row, spark))]
     if not bills:
         pytest.skip("../shared/data/vectors is not beside this checkout")
     classes = sorted({tax_class for bill in bills for _, tax_class in bill.charges if tax_class.startswith("r")})

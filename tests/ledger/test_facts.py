@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date
-from decimal import Decimal
 
 import pytest
 from pyspark.sql import functions as F
@@ -11,9 +10,8 @@ from pyspark.sql import functions as F
 from jobs.ledger.facts import current_accounts, latest_prices, standing
 from jobs.ledger.identity import natural_id
 from jobs.ledger.periods import Period
-from jobs.ledger.taxes import TaxPolicy, tax_policies, tax_policy
 from jobs.runtime.config import digest
-from jobs.runtime.errors import CallError, ConfigError
+from jobs.runtime.errors import CallError
 from tests.builders import accounts, collected, customer, frame, priced, prices, usage, used
 
 
@@ -110,54 +108,6 @@ def test_a_key_has_one_id_whatever_its_type(spark):
 
 def test_the_ids_of_python_also_tell_neighbours_apart():
     assert digest("a", "bc") != digest("ab", "c") != digest("abc")
-
-
-def rate(**more):
-    return {
-        "id": "r",
-        "countries": ["GB"],
-        "category": "S",
-        "rate": "0.20",
-        "valid_from": "2011-01-04",
-        "source": "law",
-    } | more
-
-
-@pytest.mark.parametrize(
-    ("day", "rule", "share"),
-    [
-        pytest.param("2011-01-03", "gb-standard-2008", "0.175", id="the_last_day_of_the_old_rate"),
-        pytest.param("2011-01-04", "gb-standard-2011", "0.20", id="the_first_day_of_the_new_rate"),
-        pytest.param("2026-07-31", "gb-standard-2011", "0.20", id="today"),
-    ],
-)
-def test_the_british_rate_holds_by_date(day, rule, share):
-    in_force = tax_policy("gb-seller", tax_policies()).in_force(date.fromisoformat(day))
-    british = [line for line in in_force if "GB" in line.countries]
-    assert [(line.id, line.rate) for line in british] == [(rule, Decimal(share))]
-    assert [line.id for line in in_force if "*" in line.countries] == ["gb-export"]
-
-
-def test_before_the_first_rate_nothing_holds():
-    assert TaxPolicy.model_validate({"policy": "p", "rates": [rate()]}).in_force(date(2011, 1, 3)) == ()
-
-
-def test_an_unknown_tax_policy_is_told_the_nearest_name():
-    with pytest.raises(ConfigError, match="tax policy 'gb-sellers' does not exist.*did you mean 'gb-seller'"):
-        tax_policy("gb-sellers", tax_policies())
-
-
-@pytest.mark.parametrize(
-    ("rates", "said"),
-    [
-        pytest.param([rate(), rate()], "two rates carry one id", id="one_id_twice"),
-        pytest.param([rate(rate="20")], "less than or equal to 1", id="a_percentage_for_a_share"),
-        pytest.param([], "at least 1 item", id="no_rates"),
-    ],
-)
-def test_a_tax_policy_that_contradicts_itself_is_refused(rates, said):
-    with pytest.raises(ValueError, match=said):
-        TaxPolicy.model_validate({"policy": "p", "rates": rates})
 
 
 def test_rows_of_a_replaced_landing_no_longer_stand(spark):

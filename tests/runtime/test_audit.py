@@ -215,7 +215,8 @@ def test_a_wrong_call_gets_the_nearest_name(house, arguments, hint):
     assert "Traceback" not in said
 
 
-OF_MONEY_THAT_MOVES = {  # nothing of it stands in this house
+OF_MONEY_THAT_MOVES = {  # nothing of it stands in this house, and nothing was carried forward
+    "what was carried forward is issued once at most",
     "every accepted payable is posted once, at its gross", "a payment batch = its instructions",
     "only what was accepted is paid, and once", "no receipt is applied beyond its amount",
     "no document is paid beyond what it asks", "received = applied + unapplied",

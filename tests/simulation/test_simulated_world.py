@@ -95,8 +95,8 @@ def test_tax_rates_are_quoted_and_one_line_fits_everybody(home: Path) -> None:
     for path in (home / "conf" / "taxes").glob("*.yaml"):
         policy = yaml.safe_load(path.read_text(encoding="utf-8"))
         assert policy["policy"] == path.stem
-        assert all(isinstance(line["rate"], str) for line in policy["rates"])
-        assert policy["rates"][-1]["countries"] == ["*"]
+        assert all(isinstance(line["rate"], str) for line in policy["rules"])
+        assert "when" not in policy["rules"][-1]
 
 
 def test_the_giant_has_about_half_of_a_large_world() -> None:

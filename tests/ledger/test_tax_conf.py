@@ -1,0 +1,163 @@
+"""conf/taxes/: what is wrong is told by file, rule, key and nearest name before anything starts; what counts has its place in fingerprints."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from jobs.invoice_generation.customers import read_id
+from jobs.ledger.taxes import RECORD, Taxes, TaxPolicy, TaxRule, taxes
+from jobs.runtime.config import ROOT
+from jobs.runtime.errors import ConfigError
+from tests.invoice_generation.taxed import MEMBERS, vat_id
+
+RULE = {"id": "r", "category": "S", "rate": "0.2", "reason": "taxed", "valid_from": "2020-01-01", "source": "law"}
+RATE = {"place": "GB", "rate": "0.2", "valid_from": "2020-01-01", "source": "law"}
+EXPORT = {"category": "G", "rate": "0", "exemption_reason": "Export"}
+
+
+def policy(*rules: dict, **more: object) -> dict:
+    return {"policy": "mine", "rules": list(rules) or [RULE]} | more
+
+
+WRONG = {
+    # case: (file, content, what is said)
+    "misspelt_fact": ("mine", policy(RULE | {"when": "seller_contry = 'GB'"}),
+                      r"taxes/mine.yaml: rule 'r' of policy mine: its condition names an unknown column 'seller_contry'; did you mean 'seller_country'"),
+    "no_question": ("mine", policy(RULE | {"when": "seller_country"}), "its condition is a text, not a question"),
+    "compares_what_cannot_be": ("mine", policy(RULE | {"when": "tax_day > 5"}), "compares a date with a number"),
+    "a_clock": ("mine", policy(RULE | {"when": "tax_day < current_date()"}), "a clock would answer differently tomorrow"),
+    "no_sql": ("mine", policy(RULE | {"when": "seller_country ="}), "does not parse"),
+    "reason_of_an_unknown_fact": ("mine", policy(RULE | {"reason": "in {contry}"}), "its reason names an unknown column 'contry'"),
+    "unknown_table": ("mine", policy({k: v for k, v in RULE.items() if k != "rate"} | {"rates": "ue"}), "unknown table of rates 'ue'; did you mean"),
+    "unknown_place": ("mine", policy({k: v for k, v in RULE.items() if k != "rate"} | {"rates": "eu", "place": "regoin_code"}),
+                      "its place is an unknown column 'regoin_code'; did you mean 'region_code'"),
+    "misspelt_key": ("mine", policy(RULE | {"categroy": "S"}), r"unknown key 'rules.0.categroy'; did you mean 'category'"),
+    "unknown_category": ("mine", policy(RULE | {"category": "X"}), "rules.0.category"),
+    "a_percentage": ("mine", policy(RULE | {"rate": "20"}), "less than or equal to 1"),
+    "two_answers": ("mine", policy(RULE | {"rates": "eu"}), "needs exactly one of rate, rates, hold; 2 given"),
+    "held_with_a_category": ("mine", policy({k: v for k, v in RULE.items() if k != "rate"} | {"hold": "why"}), "what is held has none"),
+    "an_export_that_is_taxed": ("mine", policy(RULE | EXPORT | {"rate": "0.2"}), 'category G goes with rate "0"'),
+    "an_export_that_does_not_say_so": ("mine", policy(RULE | {"category": "G", "rate": "0"}), "tells an exemption_reason"),
+    "ends_before_it_begins": ("mine", policy(RULE | {"valid_to": "2020-01-01"}), "valid_to is not after valid_from"),
+    "one_id_twice": ("mine", policy(RULE, RULE), "two rules carry one id: r"),
+    "no_source": ("mine", policy({k: v for k, v in RULE.items() if k != "source"}), "key 'rules.0.source' is missing"),
+    "called_otherwise": ("other", policy(), "other.yaml declares policy 'mine'"),
+    "two_rates_on_one_day": ("rates/mine", {"table": "mine", "rates": [RATE, RATE | {"valid_from": "2021-01-01"}]},
+                             "two rates hold for GB standard on 2021-01-01"),
+    "no_pattern": ("territories/mine", {"territories": [{"country": "GB", "postcodes": "(", "treatment": "outside", "valid_from": "2020-01-01",
+                                                         "source": "law"}]}, "is not a regular expression"),
+    "two_classes_on_one_day": ("products/alpha", {"products": [{"product": "p", "valid_from": "2020-01-01", "source": "x"}] * 2},
+                               "product 'p' has two classes on one day"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_wrong_is_told_before_anything_starts(write_conf, case):
+    name, content, said = WRONG[case]
+    write_conf(f"taxes/{name}.yaml", content)
+    with pytest.raises(ConfigError, match=said):
+        taxes()
+
+
+def test_an_unknown_policy_is_told_the_nearest_name():
+    with pytest.raises(ConfigError, match="tax policy 'gb-sellers' does not exist.*did you mean 'gb-seller'"):
+        taxes().policy("gb-sellers")
+
+
+def test_the_page_tells_every_fact_a_rule_may_ask():
+    page = (ROOT / "docs" / "taxes.md").read_text()
+    told = {line.split("|")[1].strip(): line.split("|")[3].strip() for line in page.splitlines() if line.count("|") == 4}
+    assert {name: told.get(name) for name in RECORD} == {name: fact.told for name, fact in RECORD.items()}
+
+
+def test_every_policy_and_table_stands_on_the_page():
+    page = (ROOT / "docs" / "taxes.md").read_text()
+    told = taxes()
+    assert [name for name in told.policies if f"`{name}`" not in page] == []
+
+
+def test_every_member_state_has_its_rates():
+    told = taxes()
+    today = date(2026, 7, 31)
+    standard = {
+        r.place
+        for r in told.tables["eu"].rates
+        if r.tax_class == "standard" and r.valid_to is None and r.valid_from <= today
+    }
+    assert {member.country for member in told.territories.members if member.valid_to is None} == set(MEMBERS) <= standard
+
+
+def japan(rate: str, since: str) -> Taxes:
+    """conf/taxes/ with another Japanese rate."""
+    told = taxes()
+    table = told.tables["jp"]
+    fresh = table.rates[0].model_copy(update={"rate": rate, "valid_from": date.fromisoformat(since), "valid_to": None})
+    return told.model_copy(
+        update={"tables": told.tables | {"jp": table.model_copy(update={"rates": (*table.rates, fresh)})}}
+    )
+
+
+def test_a_new_japanese_rate_concerns_who_sells_from_japan_and_from_its_day_on():
+    day, told = date(2026, 7, 31), taxes()
+    now, later = japan("0.12", "2026-07-01"), japan("0.12", "2026-08-01")
+    assert told.used(["jp-seller"], "alpha", day) != now.used(["jp-seller"], "alpha", day)
+    assert told.used(["jp-seller"], "alpha", day) == later.used(["jp-seller"], "alpha", day)
+    assert told.used(["eu-seller", "us-sales-tax"], "alpha", day) == now.used(["eu-seller", "us-sales-tax"], "alpha", day)
+
+
+def test_products_concern_their_tenant(write_conf):
+    before = {name: taxes().used(["gb-seller"], name, date(2026, 7, 31)) for name in ("alpha", "beta")}
+    write_conf(
+        "taxes/products/alpha.yaml",
+        {"products": [{"product": "p", "tax_class": "zero", "valid_from": "2020-01-01", "source": "x"}]},
+    )
+    after = {name: taxes().used(["gb-seller"], name, date(2026, 7, 31)) for name in ("alpha", "beta")}
+    assert after["alpha"] != before["alpha"] and after["beta"] == before["beta"]
+
+
+def test_a_rule_without_a_condition_is_for_everybody():
+    assert TaxRule.model_validate(RULE).when is None
+    assert TaxPolicy.model_validate(policy()).tables == ()
+
+
+IDS = {
+    "it": ("IT 00743110157", "IT", ("IT", "00743110157", True)),
+    "without_prefix": ("00743110157", "IT", ("IT", "00743110157", True)),
+    "of_another_member_state": ("DE136695976", "IT", ("DE", "136695976", True)),
+    "of_a_member_state_and_an_address_outside": ("DE136695976", "CH", ("DE", "136695976", True)),
+    "greece_is_el": (vat_id("GR"), "GR", ("GR", vat_id("GR")[2:], True)),
+    "greece_without_prefix": (vat_id("GR")[2:], "EL", ("GR", vat_id("GR")[2:], True)),
+    "wrong_digit": ("IT00743110158", "IT", ("IT", "00743110158", False)),
+    "northern_ireland": ("XI110305878", "GB", ("XI", "110305878", True)),
+    "gb": ("GB 980 7806 84", "GB", ("GB", "980780684", True)),
+    "ch": ("CHE-107.787.577 MWST", "CH", ("CH", "CHE107787577MWST", True)),
+    "no": ("NO 995 525 828 MVA", "NO", ("NO", "995525828MVA", True)),
+    "in": ("27AAPFU0939F1ZV", "IN", ("IN", "27AAPFU0939F1ZV", True)),
+    "in_wrong": ("27AAPFU0939F1ZO", "IN", ("IN", "27AAPFU0939F1ZO", False)),
+    "jp": ("T7000012050002", "JP", ("JP", "7000012050002", True)),
+    "au": ("83 914 571 673", "AU", ("AU", "83914571673", True)),
+    "ae": ("100123456700003", "AE", ("AE", "100123456700003", True)),
+    "ae_too_short": ("10012345670", "AE", ("AE", "10012345670", False)),
+    "nobody_knows": ("123", "AQ", ("AQ", "123", None)),
+    "no_country": ("123", None, (None, "123", None)),
+}
+
+
+@pytest.mark.parametrize("case", IDS)
+def test_the_form_of_an_id_is_read_by_the_library(case):
+    tax_id, country, told = IDS[case]
+    assert read_id(tax_id, country) == told
+
+
+@pytest.mark.parametrize("country", MEMBERS)
+def test_an_id_of_every_member_state_is_read_with_and_without_its_prefix(country):
+    assert read_id(vat_id(country), country) == (country, vat_id(country)[2:], True)
+    assert read_id(vat_id(country)[2:], country) == (country, vat_id(country)[2:], True)
+
+
+def test_the_file_of_every_policy_is_checked_by_check_conf():
+    names = {path.stem for path in (Path(ROOT) / "conf" / "taxes").glob("*.yaml")}
+    assert names == set(taxes().policies)
