@@ -1,10 +1,10 @@
 """`make bench`: a month of usage landed and charged by the real path, and by DuckDB on the same files, side by side.
 
 Then the stages that decide, at a million rows and a tenth of that (tests/benchmarks/decisions.py), and those that issue and post, at a
-million documents of ten lines and a tenth of that (issuing.py); and as many rendered (papers.py).
+million documents of ten lines and a tenth of that (issuing.py); as many documents are rendered (papers.py).
 
 Every figure of docs/benchmarks.md comes from here. Nothing is touched but a scratch folder, which is removed, and
-artifacts/bench.json. Run as `.venv/bin/python tests/benchmarks/bench.py [--rows N] [--decisions N] [--small] [--scratch DIR]
+artifacts/bench.json. Run as `.venv/bin/python tests/benchmarks/bench.py [--rows N] [--decisions N] [--documents N] [--papers N] [--small] [--scratch DIR]
 [--repeat N]`.
 """
 
@@ -42,7 +42,7 @@ from tests.benchmarks.rows import PERIOD, Month, files_for, write_late, write_te
 ROWS, SMALL_ROWS = 20_000_000, 200_000
 DECISIONS, SMALL_DECISIONS = 1_000_000, 10_000
 DOCUMENTS, SMALL_DOCUMENTS = 1_000_000, 1_000
-PAPERS, SMALL_PAPERS = 1_000_000, 2_000
+PAPERS, SMALL_PAPERS = 1_000_000, 1_000
 ROWS_OF_AN_ACCOUNT = 1_000
 BIG, LITTLE = "bench-big", ("bench-little-1", "bench-little-2")
 TENANT_COUNTS, ROWS_OF_A_TINY_TENANT = (1, 20, 80), 200
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ]
         _keep(figures)
         size = SMALL_PAPERS if asked.small else asked.papers
-        figures["documents"] = [_documents(count, scratch / f"documents-{count}") for count in (size // 10, size) if count]
+        figures["papers"] = [_papers(count, scratch / f"papers-{count}") for count in (size // 10, size) if count]
         _keep(figures)
         figures["tenants"] = _further_tenants(scratch / "home-tenants")
         _keep(figures)
@@ -111,7 +111,9 @@ def _asked(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--documents", type=int, default=DOCUMENTS, help="of ten lines, to be issued; 0 leaves this part out"
     )
-    parser.add_argument("--papers", type=int, default=PAPERS, help="of ten lines, to be rendered; 0 leaves this part out")
+    parser.add_argument(
+        "--papers", type=int, default=PAPERS, help="documents of ten lines, to be rendered; 0 leaves this part out"
+    )
     parser.add_argument("--small", action="store_true", help=f"{SMALL_ROWS:,} rows: whether it works, not how fast")
     parser.add_argument("--scratch", type=Path, help="an own folder, which is then kept; default a temporary one")
     parser.add_argument("--repeat", type=int, default=3, help="how often what is cheap is repeated; medians are told")
@@ -323,7 +325,7 @@ def _issuing(documents: int, home: Path) -> Figures:
     return told
 
 
-def _documents(size: int, home: Path) -> Figures:
+def _papers(size: int, home: Path) -> Figures:
     """What it takes to render, validate, read back and let stand so many documents of ten lines."""
     with _home(home) as server, Children(server) as workers, session.session() as spark:
         say(f"{size:,} documents of {papers.LINES} lines: drawing and rendering them")
@@ -390,8 +392,8 @@ def _show(figures: Figures) -> None:
         _show_decisions(console, figures["decisions"])
     if figures["issuing"]:
         _show_issuing(console, figures["issuing"])
-    if figures["documents"]:
-        _show_documents(console, figures["documents"])
+    if figures["papers"]:
+        _show_papers(console, figures["papers"])
     table = Table(title="tiny tenants that share a mapping: seconds of write + audit + publish")
     for heading in ("tenants", "ingestion", "billing_aggregation"):
         table.add_column(heading, justify="right")
@@ -461,7 +463,7 @@ def _show_issuing(console: Console, scales: list[Figures]) -> None:
         )
 
 
-def _show_documents(console: Console, scales: list[Figures]) -> None:
+def _show_papers(console: Console, scales: list[Figures]) -> None:
     table = Table(title=f"documents of {papers.LINES} lines to files")
     for heading in ("", "documents", "seconds", "CPU s", "documents/s and core", "lines/s and core", "growth", "others"):
         table.add_column(heading, justify="right" if heading else "left")
