@@ -36,10 +36,14 @@ def _event(
 
 
 def of_invoices(invoices: DataFrame, month: Period) -> DataFrame:
-    """Issued invoices and credit notes."""
+    """Issued invoices and credit notes at their gross, and what the payable amount of some was rounded by, which is owed too."""
     kind = F.concat("document_type", F.lit("_issued"))
     amounts = (F.col("gross_amount"), F.col("net_amount"), F.col("tax_amount"))
-    return _event(invoices, month, kind, "invoice_id", "invoice_id", "account_id", "issue_date", *amounts)
+    told = ("invoice_id", "invoice_id", "account_id", "issue_date")
+    rounded = invoices.where(F.coalesce("rounding_amount", F.lit(0)) != 0)
+    return _event(invoices, month, kind, *told, *amounts).unionByName(
+        _event(rounded, month, "document_rounded", *told, F.col("rounding_amount"))
+    )
 
 
 def of_receivables(items: DataFrame, month: Period) -> DataFrame:
