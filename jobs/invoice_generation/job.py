@@ -324,11 +324,16 @@ def _staged_rows(house: House, place: str) -> DataFrame:
 
 def _billed(house: House) -> DataFrame:
     """The month's charges and adjustments, and what earlier months have carried forward to it."""
-    mine = F.lit(False)
-    for tenant in house.run.tenants:
-        months = [Period(month).first_day for month in carried_from(house.snapshot, tenant, house.run.month.key)]
-        mine = mine | ((F.col("tenant_id") == tenant) & F.col("period").isin(*months) if months else F.lit(False))
-    waiting = transforms.carried_in(house.read_all_months(CARRIED).where(mine), house.run.month)
+    month = house.run.month
+    open_months = [
+        f"{tenant}/{earlier}" for tenant in house.run.tenants for earlier in carried_from(house.snapshot, tenant, month.key)
+    ]
+    mine = (
+        F.concat("tenant_id", F.lit("/"), F.date_format("period", "yyyy-MM")).isin(*open_months)
+        if open_months
+        else F.lit(False)
+    )
+    waiting = transforms.carried_in(house.read_all_months(CARRIED).where(mine), month)
     billed = transforms.billed(house.read("billing.charges"), house.read("billing.adjustments"))
     return billed.unionByName(waiting, allowMissingColumns=True)
 

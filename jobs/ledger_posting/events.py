@@ -37,11 +37,18 @@ def _event(
 
 
 def of_invoices(invoices: DataFrame, month: Period) -> DataFrame:
-    """Issued invoices, credit notes and debit notes; one that names its original moves what is open of that."""
+    """Issued invoices, credit notes and debit notes at their gross, and what the payable amount of some was rounded by, which is owed too.
+
+    One that names its original moves what is open of that.
+    """
     kind = F.concat("document_type", F.lit("_issued"))
     amounts = (F.col("gross_amount"), F.col("net_amount"), F.col("tax_amount"))
+    told = ("invoice_id", "document_id", "account_id", "issue_date")
     named = invoices.withColumn("document_id", F.coalesce("original_invoice_id", "invoice_id"))
-    return _event(named, month, kind, "invoice_id", "document_id", "account_id", "issue_date", *amounts)
+    rounded = named.where(F.coalesce("rounding_amount", F.lit(0)) != 0)
+    return _event(named, month, kind, *told, *amounts).unionByName(
+        _event(rounded, month, "document_rounded", *told, F.col("rounding_amount"))
+    )
 
 
 def of_write_offs(corrections: DataFrame, items: DataFrame, month: Period) -> DataFrame:

@@ -9,12 +9,12 @@ from pydantic import Field, model_validator
 from jobs.runtime import config
 
 Event = Literal[
-    "invoice_issued", "credit_note_issued", "debit_note_issued", "written_off", "receivable_taken_over", "payable_accepted",
-    "payment_instructed", "cash_received", "cash_paid_out", "cash_applied",
+    "invoice_issued", "credit_note_issued", "debit_note_issued", "document_rounded", "written_off", "receivable_taken_over",
+    "payable_accepted", "payment_instructed", "cash_received", "cash_paid_out", "cash_applied",
 ]  # fmt: skip
 Account = Literal[
     "accounts_receivable", "accounts_payable", "revenue", "expense", "tax_payable", "input_tax", "bank", "unapplied_cash",
-    "payments_in_transit", "opening_balance", "bad_debt_expense",
+    "payments_in_transit", "opening_balance", "bad_debt_expense", "rounding_difference",
 ]  # fmt: skip
 
 

@@ -188,6 +188,18 @@ def test_every_event_of_the_house_balances_and_is_posted_once(spark):
     assert transforms.not_posted(happened, journal.where("event <> 'cash_applied'")).count() == 1
 
 
+def test_what_a_payable_amount_is_rounded_by_is_owed_too(spark):
+    rounded = issued("17.02", "15.20", "1.82", rounding_amount="-0.02", payable_amount="17.00", currency="INR")
+    journal = journal_of(spark, rounded)
+    shown = ("event", "ledger_account", "debit", "credit")
+    assert collected(journal.where("event = 'document_rounded'"), *shown) == [
+        ("document_rounded", "accounts_receivable", "0", "0.02"), ("document_rounded", "rounding_difference", "0.02", "0"),
+    ]  # fmt: skip
+    items = transforms.open_items(nothing_open(spark), journal, documents_of(spark, invoices(spark, rounded)), JULY)
+    assert collected(items, "original_amount", "open_amount") == [("17.02", "17")]
+    assert journal_of(spark, issued(rounding_amount="0")).where("event = 'document_rounded'").count() == 0
+
+
 def test_an_open_item_has_its_documents_dates(spark):
     documents = invoices(spark, issued())
     items = transforms.open_items(nothing_open(spark), journal_of(spark, issued()), documents_of(spark, documents), JULY)
