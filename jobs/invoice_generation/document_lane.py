@@ -131,9 +131,9 @@ class Looked:
     example: str | None
 
 
-def looked_at(spark: SparkSession, period: Period, names: Sequence[str], share: Decimal) -> list[Looked]:
-    """Look at the files of a month as they stand, on demand: all hashes, and of a share of documents the official rules."""
-    rows = visible_rows(spark, DOCUMENTS, visible(DOCUMENTS, Snapshot.now()))
+def looked_at(spark: SparkSession, snapshot: Snapshot, period: Period, names: Sequence[str], share: Decimal) -> list[Looked]:
+    """Look at the files of a month as they stand, on demand: of a share of documents the hashes, and the official rules."""
+    rows = visible_rows(spark, DOCUMENTS, visible(DOCUMENTS, snapshot))
     mine = F.col("tenant_id").isin(*names) & (F.col("period") == F.lit(period.first_day)) & documents.sampled(share)
     found = documents.validated(rows.where(mine), environment.documents(), str(jar_folder()), _spread())
     broken, changed = F.size("failed_rules") > 0, ~F.col("is_same")

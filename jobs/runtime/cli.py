@@ -87,6 +87,7 @@ def validate_documents(
     """Look at the files of a month's documents as they stand: their hashes, and the official rules; nothing is changed."""
     from jobs.invoice_generation import document_lane
     from jobs.ledger.tenants import chosen
+    from jobs.runtime.house import Snapshot
     from jobs.runtime.session import session
 
     month, part = (
@@ -95,7 +96,7 @@ def validate_documents(
     )
     names = tuple(chosen(tuple(tenant or ())))
     with session() as spark:
-        found = document_lane.looked_at(spark, month, names, part)
+        found = document_lane.looked_at(spark, Snapshot.now(), month, names, part)
     for one in found:
         wrong = f", e.g. {one.example}" if one.example else ""
         tell(

@@ -159,7 +159,7 @@ def test_a_file_that_somebody_put_there_is_not_overwritten(house):
 
 def test_all_files_are_looked_at_on_demand(house, spark):
     july = Period(MONTH)
-    assert document_lane.looked_at(spark, july, (ALPHA, BETA), Decimal(1)) == [
+    assert document_lane.looked_at(spark, Snapshot.now(), july, (ALPHA, BETA), Decimal(1)) == [
         Looked(ALPHA, 6, 0, 0, None),
         Looked(BETA, 3, 0, 0, None),
     ]
@@ -168,13 +168,13 @@ def test_all_files_are_looked_at_on_demand(house, spark):
     content = file.read_bytes()
     file.unlink()
     file.write_bytes(content.replace(b"storage", b"stories"))
-    assert document_lane.looked_at(spark, july, (ALPHA,), Decimal(1)) == [
+    assert document_lane.looked_at(spark, Snapshot.now(), july, (ALPHA,), Decimal(1)) == [
         Looked(ALPHA, 6, 1, 0, f"{told['invoice_id']} ubl")
     ]
     file.unlink()
-    assert document_lane.looked_at(spark, july, (ALPHA,), Decimal(1))[0].changed == 1
+    assert document_lane.looked_at(spark, Snapshot.now(), july, (ALPHA,), Decimal(1))[0].changed == 1
     file.write_bytes(content)
-    assert document_lane.looked_at(spark, july, (ALPHA,), Decimal(0)) == []
+    assert document_lane.looked_at(spark, Snapshot.now(), july, (ALPHA,), Decimal(0)) == []
 
 
 def test_the_ledger_does_not_run_again_for_documents(house):
