@@ -73,8 +73,7 @@ def _used(house: House) -> DataFrame:
 
 
 def _is_invoiced(house: House) -> Column:
-    condition: Column = F.lit(False)
-    for name in house.run.tenants:
-        months = [Period(month).first_day for month in invoiced(house.snapshot, name)]
-        condition = condition | ((F.col("tenant_id") == name) & F.col("period").isin(months))
-    return condition
+    """Whether a row is of an invoiced month of its tenant; one flat list, since a condition per tenant would be nested too deep."""
+    months = [f"{name}/{month}" for name in house.run.tenants for month in invoiced(house.snapshot, name)]
+    named = F.concat("tenant_id", F.lit("/"), F.date_format("period", "yyyy-MM"))
+    return named.isin(*months) if months else F.lit(False)

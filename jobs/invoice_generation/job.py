@@ -305,9 +305,12 @@ def _beside_before(house: House, drafts: DataFrame, lines: DataFrame) -> DataFra
     policy = settings()
     limits = {name: policy.issue_control_of(name) for name in house.run.tenants}
     before = F.lit(False)
-    for name, limit in limits.items():
-        recent = F.add_months(F.lit(house.run.month.first_day), -limit.months)
-        before = before | ((F.col("tenant_id") == name) & (F.col("period") >= recent))
+    # By months, not by tenant: a message of Spark Connect may not be nested a hundred times.
+    for months in sorted({limit.months for limit in limits.values()}):
+        alike = [name for name, limit in limits.items() if limit.months == months]
+        before = before | (
+            F.col("tenant_id").isin(alike) & (F.col("period") >= F.add_months(F.lit(house.run.month.first_day), -months))
+        )
     is_usual = before & (F.col("period") < F.lit(house.run.month.first_day))
     issued, issued_lines = (
         house.read_all_months(name).where(is_usual) for name in ("invoicing.invoices", "invoicing.invoice_lines")
