@@ -69,6 +69,7 @@ def summary(told: Facts | None = None) -> str:
     ]
     if len(told.reasons) > 6:
         lines.append(f"  and {len(told.reasons) - 6} more reasons")
+    lines += _file_lines(told)
     if told.adjusted:
         amounts = ", ".join(f"{row['currency']} {shown.money(row['amount'], row['currency'])}" for row in told.adjusted)
         lines.append(
@@ -89,6 +90,20 @@ def summary(told: Facts | None = None) -> str:
     if (reports() / DATA_DOCS).exists():
         lines.append(f"Data Docs: {reports() / DATA_DOCS}")
     return "\n".join(lines)
+
+
+def _file_lines(told: Facts) -> list[str]:
+    """The files of issued documents, and what is not on a document yet."""
+    lines = []
+    if told.files:
+        made = ", ".join(f"{row['files']:,} {row['format']}" for row in told.files)
+        checked = f"{_sum(told.files, 'checked'):,} by the official rules, {_sum(told.files, 'failed'):,} failed"
+        missing = _sum(told.files, "left_out")
+        lines.append(f"Files: {made} ({checked})" + (f"; {missing:,} left out by name" if missing else ""))
+    if told.held:
+        why = ", ".join(f"{row['reason_code']} {row['charges']:,}" for row in told.held)
+        lines.append(f"Held: {_sum(told.held, 'charges'):,} charges wait for a later month's documents: {why}")
+    return lines
 
 
 def _money_lines(money: Figures) -> list[str]:
@@ -186,6 +201,10 @@ def _verdict(told: Facts) -> list[tuple[str, str, str]]:
         ("bad" if failed else "good", "Gates",
          f"{sum(row['passed'] for row in told.gates):,} passed, {failed:,} failed, {warned:,} warned"),
     ]  # fmt: skip
+    if told.files:
+        failed_files = _sum(told.files, "failed")
+        how = f"{_sum(told.files, 'files'):,} files, {_sum(told.files, 'checked'):,} by the official rules, {failed_files:,} failed"
+        found.append(("bad" if failed_files else "good", "Documents", how))
     if told.compared:
         same = sum(one.equal for one in told.compared)
         found.append(

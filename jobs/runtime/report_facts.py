@@ -63,6 +63,8 @@ class Facts:
     quarantined: int
     waiting: int
     adjusted: tuple[Row, ...]  # currency, lines, rows, net amount, of what was invoiced later than its month
+    files: tuple[Row, ...]  # format, files, checked by the official rules, failed them, left_out
+    held: tuple[Row, ...]  # reason_code, charges that wait for a later month's documents
     gates: tuple[Row, ...]  # stage, passed, failed, warned
     failed: tuple[Row, ...]
     balance: tuple[Row, ...]  # currency, accounts with debit, credit, balance
@@ -79,7 +81,8 @@ def facts() -> Facts:
     with Books() as books:
         books.open(
             "raw.accounts", "raw.landed_files", "raw.quarantine", "billing.charges", "billing.adjustments", "billing.waiting",
-            "billing.late_usage", "invoicing.invoices", "invoicing.invoice_lines", "ledger.trial_balance",
+            "billing.late_usage", "invoicing.invoices", "invoicing.invoice_lines", "invoicing.carried_forward",
+            "invoicing.documents", "ledger.trial_balance",
         )  # fmt: skip
         counts = books.one(
             "SELECT (SELECT count(DISTINCT (tenant_id, account_id)) FROM raw.accounts) AS accounts, "
@@ -92,6 +95,15 @@ def facts() -> Facts:
             "FROM billing.adjustments a JOIN invoicing.invoice_lines l USING (tenant_id, period, charge_id) GROUP BY 1 ORDER BY 1"
         )
         documents = books.rows("SELECT document_type, count(*) AS n FROM invoicing.invoices GROUP BY 1 ORDER BY 1 DESC")
+        files = books.rows(
+            "SELECT format, count(file_path) AS files, count(*) FILTER (rules_checked) AS checked, "
+            "count(*) FILTER (len(failed_rules) > 0) AS failed, count(left_out) AS left_out FROM invoicing.documents GROUP BY 1 ORDER BY 1"
+        )
+        held = books.rows(
+            "SELECT reason_code, count(*) AS charges FROM (SELECT * FROM invoicing.carried_forward QUALIFY row_number() OVER "
+            "(PARTITION BY tenant_id, charge_id ORDER BY period DESC) = 1) ANTI JOIN invoicing.invoice_lines USING (tenant_id, charge_id) "
+            "GROUP BY 1 ORDER BY charges DESC, reason_code"
+        )
         totals = books.rows(
             "SELECT strftime(period, '%Y-%m') AS period, currency, count(*) AS documents, sum(net_amount) AS net, "
             "sum(tax_amount) AS tax, sum(gross_amount) AS gross FROM invoicing.invoices GROUP BY 1, 2 ORDER BY 1, 2"
@@ -125,7 +137,8 @@ def facts() -> Facts:
         tenants=len({unit.tenant_id for unit in units} | {row["tenant"] for row in intake}),
         accounts=counts["accounts"], charges=counts["charges"], documents={row["document_type"]: row["n"] for row in documents},
         totals=tuple(totals), countries=tuple(countries), intake=tuple(intake), refused_files=counts["refused"], reasons=tuple(reasons),
-        quarantined=counts["quarantined"], waiting=counts["waiting"], adjusted=tuple(adjusted), gates=tuple(_gates(verdicts)),
+        quarantined=counts["quarantined"], waiting=counts["waiting"], adjusted=tuple(adjusted),
+        files=tuple(files), held=tuple(held), gates=tuple(_gates(verdicts)),
         failed=tuple(row for row in verdicts if not row["success"]), balance=tuple(balance), unbalanced=unbalanced,
         seconds=tuple(_seconds()), standings=tuple(units), compared=tuple(compared),
         money=figures(home),
