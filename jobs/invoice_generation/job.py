@@ -106,7 +106,8 @@ def _plan_issue(snapshot: Snapshot, period: Period, invocation: Invocation) -> l
                     **_facts(snapshot, name),
                     CARRIED: ", ".join(waiting),
                 },
-                configuration=_configuration(tenant, told, period.last_day) | {"settings": policy.resolved()},
+                configuration=_configuration(tenant, told, period.last_day)
+                | {"settings": policy.resolved_for(name, (entity.country for entity in tenant.legal_entities))},
                 parameters={"issue_date": str(issue_date)},
             )
         )

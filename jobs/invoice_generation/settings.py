@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
 from typing import Literal
@@ -159,6 +161,17 @@ class Settings(config.Strict):
         if twice := sorted({name for name in named if named.count(name) > 1}):
             raise ValueError(f"names {', '.join(twice)} twice")
         return told
+
+    def resolved_for(self, tenant: str, countries: Iterable[str]) -> str:
+        """The part that what a tenant issues depends on, as canonical JSON; countries: of its legal entities. How it is rendered is not."""
+        told = self.model_dump(mode="json", exclude={"documents", "issue_control", "numbering", "returns"})
+        told["issue_control"] = self.issue_control_of(tenant).model_dump(mode="json", exclude={"tenants"})
+        told["numbering"] = {
+            country: self.numbering_of(country).model_dump(mode="json") for country in sorted(set(countries))
+        }
+        named = self.returns is not None and tenant in self.returns.tenants
+        told["returns"] = self.returns.months if named and self.returns else None
+        return json.dumps(told, sort_keys=True, ensure_ascii=False)
 
     def issue_control_of(self, tenant: str) -> IssueControl:
         """The limits of a tenant."""

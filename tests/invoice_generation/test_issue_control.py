@@ -96,6 +96,26 @@ def test_what_is_beyond_its_limit_asks_and_holds_nobody(spark, case):
 
 
 @pytest.mark.parametrize(
+    ("changed", "concerned"),
+    [
+        pytest.param({"documents": {"formats": ["pdf"]}}, False, id="how_it_is_rendered"),
+        pytest.param(
+            {"issue_control": [ISSUE_CONTROL, ISSUE_CONTROL | {"tenants": [BETA], "months": 9}]},
+            False,
+            id="limits_of_another",
+        ),
+        pytest.param({"issue_control": [ISSUE_CONTROL | {"months": 9}]}, True, id="its_limits"),
+        pytest.param({"returns": {"tenants": [BETA], "months": 9}}, False, id="returns_of_another"),
+        pytest.param({"returns": {"tenants": [ALPHA], "months": 9}}, True, id="its_returns"),
+        pytest.param({"default_payment_terms_days": 9}, True, id="its_terms"),
+    ],
+)
+def test_a_tenant_depends_on_what_holds_for_it(changed, concerned):
+    before, after = (invoice_settings(**more).resolved_for(ALPHA, ["GB"]) for more in ({}, changed))
+    assert (before != after) == concerned
+
+
+@pytest.mark.parametrize(
     ("control", "said"),
     [
         pytest.param([], "needs one entry without tenants", id="none"),
