@@ -33,7 +33,9 @@ def named(decided: DataFrame, invoices: DataFrame, all_lines: DataFrame, taxes: 
     asking = decided.where((F.col("amount") < 0) & F.col("legal_entity_id").isNotNull()).select(
         *SAME, "charge_id", "region", back.alias("back")
     )
-    headers = invoices.select("tenant_id", "invoice_id", "legal_entity_id", "account_id", F.col("period").alias("issued_in"))
+    headers = invoices.where(F.col("document_type") == "invoice").select(
+        "tenant_id", "invoice_id", "legal_entity_id", "account_id", F.col("period").alias("issued_in")
+    )
     reasons = taxes.groupBy("tenant_id", "invoice_id", "tax_category").agg(
         F.min("exemption_code").alias("exemption_code"), F.min("exemption_reason").alias("exemption_reason")
     )

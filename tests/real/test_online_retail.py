@@ -54,9 +54,13 @@ pytestmark = pytest.mark.skipif(
 # --- what the files say -----------------------------------------------------------------------------------------------
 
 
+Key = tuple[str, str]  # of a document: the customer, and the month of the invoice that it reverses, if it reverses one
+RETURNS_MONTHS = 12  # so far back conf/invoice_generation.yaml looks for it
+
+
 @dataclass
 class Document:
-    """What one customer gets for one month."""
+    """What one customer gets for one month, or gets back of an earlier one."""
 
     country: str
     kind: str
@@ -76,7 +80,9 @@ class Month:
     quantity: Decimal = Decimal(0)  # of all lines, the file's control total
     charged_net: Decimal = Decimal(0)  # quantity x price of accepted lines, not rounded
     charges: int = 0
-    documents: dict[str, Document] = field(default_factory=dict)  # by customer
+    documents: dict[Key, Document] = field(default_factory=dict)
+    taken_back: int = 0  # lines below nothing
+    unnamed: int = 0  # of these, lines for which no invoice was found
     journal: dict[str, tuple[Decimal, Decimal]] = field(default_factory=dict)  # ledger account -> debits, credits
 
 
@@ -118,7 +124,10 @@ def recompute() -> Recomputed:
     said: dict[str, set[str]] = defaultdict(set)  # the countries a customer was ever named with
     found = Recomputed({}, Counter(), Counter(), 0, set(), {})
     seen: set[tuple[str, ...]] = set()
-    for name in MONTHS:
+    left: dict[tuple[str, str], dict[str, Decimal]] = defaultdict(
+        dict
+    )  # customer and product -> what is left of each month's line
+    for number, name in enumerate(MONTHS):
         month = found.months[name] = Month()
         amounts: dict[str, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
         with gzip.open(DATA / f"{name}.csv.gz", "rt", encoding="utf-8", newline="") as stream:
@@ -152,16 +161,36 @@ def recompute() -> Recomputed:
                 found.countries[customer] = code
             said[customer].add(code)
         for customer, products in amounts.items():
-            country, total = found.countries[customer], sum(products.values(), Decimal(0))
-            net = sum(map(cents, products.values()), Decimal(0))
-            kind = "credit_note" if total < 0 else "invoice"
-            month.documents[customer] = Document(country, kind, len(products), net, cents(net * vat(country, name)))
+            country = found.countries[customer]
+            grouped: dict[str, dict[str, Decimal]] = defaultdict(dict)
+            for product, amount in products.items():
+                of_lines, original = left[customer, product], ""
+                if amount < 0:
+                    earlier = MONTHS[max(0, number - RETURNS_MONTHS) : number]
+                    original = max(
+                        (m for m in earlier if of_lines.get(m, Decimal(0)) >= max(-cents(amount), CENT)), default=""
+                    )
+                    month.taken_back += 1
+                    month.unnamed += not original
+                if original:
+                    of_lines[original] += cents(amount)
+                grouped[original][product] = amount
+            for original, lines in grouped.items():
+                net = sum(map(cents, lines.values()), Decimal(0))
+                is_credit = bool(original) or sum(lines.values(), Decimal(0)) < 0
+                tax = cents(net * vat(country, original or name))
+                month.documents[customer, original] = Document(
+                    country, "credit_note" if is_credit else "invoice", len(lines), net, tax
+                )
+                if not is_credit:
+                    for product, amount in lines.items():
+                        left[customer, product][name] = cents(amount)
             month.charges += len(products)
         month.journal = journal_of(month.documents)
     return found
 
 
-def journal_of(documents: dict[str, Document]) -> dict[str, tuple[Decimal, Decimal]]:
+def journal_of(documents: dict[Key, Document]) -> dict[str, tuple[Decimal, Decimal]]:
     """Receivable against revenue and tax; what is less than nothing changes sides."""
     sides: dict[str, list[Decimal]] = defaultdict(lambda: [Decimal(0), Decimal(0)])
     for document in documents.values():
@@ -180,7 +209,7 @@ def booked() -> dict[str, Month]:
     months = {name: Month() for name in MONTHS}
     with Books(TENANT) as books:
         books.open(
-            "raw.landed_files", "raw.quarantine", "billing.charges", "invoicing.invoices", "invoicing.invoice_taxes",
+            "raw.landed_files", "raw.quarantine", "billing.charges", "invoicing.invoices", "invoicing.invoice_lines",
             "ledger.journal_lines",
         )  # fmt: skip
         for row in books.rows("SELECT * FROM raw.landed_files"):
@@ -204,13 +233,23 @@ def booked() -> dict[str, Month]:
             "SELECT strftime(period, '%Y-%m') AS month, sum(amount) AS net, count(*) AS n FROM billing.charges GROUP BY 1"
         ):
             months[row["month"]].charged_net, months[row["month"]].charges = row["net"], row["n"]
-        for row in books.rows("SELECT *, strftime(period, '%Y-%m') AS month FROM invoicing.invoices"):
+        for row in books.rows(
+            """
+            SELECT i.*, strftime(i.period, '%Y-%m') AS month, coalesce(strftime(o.period, '%Y-%m'), '') AS original
+            FROM invoicing.invoices i LEFT JOIN invoicing.invoices o ON o.invoice_id = i.original_invoice_id
+            """
+        ):
             assert row["gross_amount"] == row["net_amount"] + row["tax_amount"]
-            documents = months[row["month"]].documents
-            assert row["account_id"] not in documents, "one document per customer and month"
-            documents[row["account_id"]] = Document(
+            documents, key = months[row["month"]].documents, (row["account_id"], row["original"])
+            assert key not in documents, "one document per customer, month and month that is reversed"
+            documents[key] = Document(
                 row["customer_country"], row["document_type"], row["line_count"], row["net_amount"], row["tax_amount"]
             )
+        for row in books.rows(
+            "SELECT strftime(period, '%Y-%m') AS month, count(*) AS n, count(*) FILTER (corrects_charge_id IS NULL) AS unnamed "
+            "FROM invoicing.invoice_lines WHERE rated_amount < 0 GROUP BY 1"
+        ):
+            months[row["month"]].taken_back, months[row["month"]].unnamed = row["n"], row["unnamed"]
         for row in books.rows(
             """
             SELECT strftime(period, '%Y-%m') AS month, ledger_account, sum(debit) AS debit, sum(credit) AS credit
@@ -384,6 +423,13 @@ def test_charged_net_is_quantity_times_price_of_the_accepted_lines(house: House,
 
 
 @pytest.mark.parametrize("month", MONTHS)
+def test_what_is_taken_back_names_the_invoice_it_reverses_where_there_is_one(house: House, month: str):
+    found, expected = house.booked[month], house.files.months[month]
+    assert (found.taken_back, found.unnamed) == (expected.taken_back, expected.unnamed)
+    assert month == MONTHS[0] or found.unnamed < found.taken_back
+
+
+@pytest.mark.parametrize("month", MONTHS)
 def test_every_customer_gets_one_document_with_the_vat_of_their_country(house: House, month: str):
     found, expected = house.booked[month].documents, house.files.months[month].documents
     assert Counter(document.country for document in found.values()) == Counter(d.country for d in expected.values())
@@ -402,8 +448,10 @@ def test_vat_is_charged_at_two_rates_at_home_and_at_none_abroad(house: House):
         books.open("invoicing.invoice_taxes", "invoicing.invoices")
         rows = books.rows(
             """
-            SELECT DISTINCT i.customer_country = 'GB' AS at_home, t.period < DATE '2011-01-01' AS old, t.tax_category, t.tax_rate
+            SELECT DISTINCT i.customer_country = 'GB' AS at_home, coalesce(o.period, i.period) < DATE '2011-01-01' AS old,
+                t.tax_category, t.tax_rate
             FROM invoicing.invoice_taxes t JOIN invoicing.invoices i USING (invoice_id)
+            LEFT JOIN invoicing.invoices o ON o.invoice_id = i.original_invoice_id
             """
         )
     assert sorted(tuple(row.values()) for row in rows) == [
@@ -460,6 +508,9 @@ def by_month(house: House) -> str:
                 house.files.cancelled_charged[name],
                 sum(document.kind == "invoice" for document in documents),
                 sum(document.kind == "credit_note" for document in documents),
+                sum(bool(original) for _, original in month.documents),
+                month.taken_back,
+                month.unnamed,
                 month.charged_net,
                 sum((document.net for document in documents), Decimal(0)),
                 sum((document.tax for document in documents), Decimal(0)),
@@ -468,7 +519,8 @@ def by_month(house: House) -> str:
             ]
         )
     titles = [
-        "lines", "no customer", "charged", "of these cancelled", "invoices", "credit notes", "charged net", "invoiced net",
+        "lines", "no customer", "charged", "of these cancelled", "invoices", "credit notes", "naming an invoice",
+        "lines below nothing", "of these without one", "charged net", "invoiced net",
         "VAT", "gross", "debits = credits",
     ]  # fmt: skip
     total = [sum(column, type(column[0])(0)) for column in zip(*rows, strict=True)]
@@ -483,7 +535,7 @@ def by_country(house: House, shown: int = 10) -> str:
     every: dict[str, list[Any]] = {}
     customers: dict[str, set[str]] = defaultdict(set)
     for month in house.booked.values():
-        for customer, document in month.documents.items():
+        for (customer, _), document in month.documents.items():
             customers[document.country].add(customer)
             row = every.setdefault(document.country, [0, 0, Decimal(0), Decimal(0), Decimal(0)])
             added = (1, document.net, document.tax, document.net + document.tax)
