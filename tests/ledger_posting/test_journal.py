@@ -33,7 +33,7 @@ POSTED = {
     "a_document_whose_tax_goes_the_other_way": (
         issued("9", "10", "-1"), [(1, RECEIVABLE, "9", "0"), (2, REVENUE, "0", "10"), (3, TAX, "1", "0")],
     ),
-    "an_event_without_a_rule": (issued(document_type="debit_note"), [(None, None, "0", "2")]),
+    "an_event_without_a_rule": (issued(document_type="proforma"), [(None, None, "0", "2")]),
 }  # fmt: skip
 
 
