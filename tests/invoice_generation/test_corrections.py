@@ -76,7 +76,21 @@ TAXES = [
     tax("A-3", "15.20", "0.91", "0.06", "in/intra", component="CGST"), tax("A-3", "15.20", "0.91", "0.06", "in/intra", component="SGST"),
     tax("A-4", "1000", "250"), tax("A-5", "10", "2.50"), tax("C-1", "-10", "-2.50"),
 ]  # fmt: skip
+ASKED_ALONE = {
+    # each of an invoice of its own over a thousand
+    "all_of_it": ({"amount": "1000"}, "done", None),
+    "a_cent_too_many": ({"amount": "1000.01"}, "refused", "more than is left of it"),
+    "half_a_cent": ({"amount": "1.005"}, "refused", "more decimals than its currency has"),
+    "a_line_that_is_not": ({"amount": "1", "line_no": 2}, "refused", "no such line"),
+    "less_than_a_cent": ({"share": "0.000001"}, "refused", "comes to nothing"),
+    "given_up": ({"action": "write_off"}, "done", None),
+}
+ASKED_ALONE = {case: (asked(case, f"B-{case}", **more), status, why) for case, (more, status, why) in ASKED_ALONE.items()}
+HEADERS += [document(f"B-{case}", "1000", "250") for case in ASKED_ALONE]
+LINES += [line(f"B-{case}", 1, "1000", tax="250") for case in ASKED_ALONE]
+TAXES += [tax(f"B-{case}", "1000", "250") for case in ASKED_ALONE]
 REQUESTS = [
+    *(request for request, _, _ in ASKED_ALONE.values()),
     asked("prorated", share="0.966666666666666666"),  # 29 of 30 days
     asked("later", action="cancel", requested_on="2026-08-21"),  # of the same document: waits for its turn
     asked("whole", "A-2", "cancel"),
@@ -102,7 +116,7 @@ def carried_out(spark, requests):
     made = corrections.lines(judged, headers, lines, taxes, rounding(), date(2026, 8, 1)).persist()
     charged = amounts.taxes(made).persist()
     drawn = corrections.headers(made, charged, DAY)
-    return made, charged, drawn, corrections.answers(judged, made, date(2026, 8, 1), DAY), headers
+    return made, charged, drawn, corrections.answers(judged, made, date(2026, 8, 1), DAY).persist(), headers
 
 
 @pytest.fixture(scope="module")
@@ -110,9 +124,15 @@ def done(spark):
     return carried_out(spark, REQUESTS)
 
 
+def of_one_story(rows):
+    """Rows of the invoices A-1 to A-5."""
+    return rows.where("original_invoice_id LIKE 'i-A-%'")
+
+
 def test_every_request_is_answered_once_by_name(done):
     *_, answers, _ = done
-    assert collected(answers, "correction_id", "status", "reason_code") == [
+    together = answers.where(~answers["correction_id"].isin(*ASKED_ALONE))
+    assert collected(together, "correction_id", "status", "reason_code") == [
         ("gone", "refused", "nothing is left of it"), ("half", "done", None), ("more", "done", None), ("nowhere", "refused", "no such document"),
         ("of_a_credit", "refused", "not an invoice"), ("prorated", "done", None), ("whole", "done", None),
     ]  # fmt: skip
@@ -120,7 +140,7 @@ def test_every_request_is_answered_once_by_name(done):
 
 def test_documents_name_what_they_correct_and_carry_its_tax(done):
     _, _, headers, _, _ = done
-    assert collected(headers, "original_invoice_id", "document_type", "net_amount", "tax_amount", "gross_amount", "correction_reason") == [
+    assert collected(of_one_story(headers), "original_invoice_id", "document_type", "net_amount", "tax_amount", "gross_amount", "correction_reason") == [
         ("i-A-1", "credit_note", "-154.67", "-38.67", "-193.34", "agreed with the customer"),
         ("i-A-2", "credit_note", "-30", "-3", "-33", "agreed with the customer"),
         ("i-A-3", "credit_note", "-7.6", "-0.92", "-8.52", "agreed with the customer"),
@@ -130,7 +150,7 @@ def test_documents_name_what_they_correct_and_carry_its_tax(done):
 
 def test_lines_take_back_a_line_each(done):
     made, *_ = done
-    assert collected(made, "original_invoice_id", "line_no", "corrects_charge_id", "quantity", "line_amount", "service_period") == [
+    assert collected(of_one_story(made), "original_invoice_id", "line_no", "corrects_charge_id", "quantity", "line_amount", "service_period") == [
         ("i-A-1", 1, "c-A-1-1", "-9.66666666666666666", "-154.67", date(2026, 7, 1)),
         ("i-A-2", 1, "c-A-2-1", "-10", "-10", date(2026, 7, 1)), ("i-A-2", 2, "c-A-2-2", "-10", "-30", date(2026, 7, 1)),
         ("i-A-2", 3, "c-A-2-3", "-10", "10", date(2026, 7, 1)),
@@ -150,23 +170,16 @@ def test_every_part_of_a_tax_is_corrected(done):
 
 def test_what_is_left_of_each_original_is_never_below_nothing(done):
     *_, headers, _, every = done
-    assert collected(corrections.account(headers, every), "invoice_id", "net", "left") == [
+    assert collected(corrections.account(of_one_story(headers), every), "invoice_id", "net", "left") == [
         ("i-A-1", "160", "5.33"), ("i-A-2", "30", "0"), ("i-A-3", "15.2", "7.6"), ("i-A-4", "1000", "1012.34"),
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("request_", "status", "why"),
-    [
-        pytest.param(asked("x", "A-4", amount="1000"), "done", None, id="all_of_it"),
-        pytest.param(asked("x", "A-4", amount="1000.01"), "refused", "more than is left of it", id="a_cent_too_many"),
-        pytest.param(asked("x", "A-4", amount="1.005"), "refused", "more decimals than its currency has", id="half_a_cent"),
-        pytest.param(asked("x", "A-4", amount="1", line_no=2), "refused", "no such line", id="a_line_that_is_not"),
-        pytest.param(asked("x", "A-4", share="0.000001"), "refused", "comes to nothing", id="less_than_a_cent"),
-        pytest.param(asked("x", "A-4", "write_off"), "done", None, id="given_up"),
-    ],
-)
-def test_what_cannot_be_done_says_why(spark, request_, status, why):
-    made, *_, answers, _ = carried_out(spark, [request_])
-    assert collected(answers, "status", "reason_code") == [(status, why)]
-    assert made.isEmpty() == (status == "refused" or request_["action"] == "write_off")
+@pytest.mark.parametrize("case", ASKED_ALONE)
+def test_what_cannot_be_done_says_why(done, case):
+    made, *_, answers, _ = done
+    request, status, why = ASKED_ALONE[case]
+    (answer,) = [row for row in answers.collect() if row["correction_id"] == case]
+    assert (answer["status"], answer["reason_code"]) == (status, why)
+    drawn = [row for row in made.collect() if row["correction_id"] == case]
+    assert (drawn == []) == (status == "refused" or request["action"] == "write_off")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from expectations import invoice_generation as promised
 from jobs.invoice_generation import issue_control
 from jobs.invoice_generation.tables import INVOICE_LINES
 from jobs.runtime.gates import judge
@@ -31,22 +30,6 @@ def month(name, count=4, **more):
     return [document(name, f"a-{n}", **more) for n in range(count)]
 
 
-def beyond(spark, drafts, before, **limits):
-    """What is beyond its limit: (what is compared, subject, found, usual)."""
-    policy = invoice_settings(issue_control=[ISSUE_CONTROL | limits])
-    told = issue_control.policies(spark, {name: policy.issue_control_of(name) for name in (ALPHA, BETA)})
-    frames = (
-        invoices(spark, *drafts),
-        table_of(spark, INVOICE_LINES, lines_of(drafts)),
-        invoices(spark, *before),
-        table_of(spark, INVOICE_LINES, lines_of(before)),
-    )
-    found = issue_control.compared(*frames, told)
-    return found, sorted(
-        (row["compared"], row["subject"], int(row["found"]), int(row["usual"])) for row in found.where("is_beyond").collect()
-    )
-
-
 BEFORE = [*month(MAY), *month(JUNE)]
 CASES = {
     "as_usual": (month(JULY), BEFORE, {}, []),
@@ -70,29 +53,42 @@ CASES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_what_is_far_from_usual_is_told_with_what_is_usual(spark, case):
-    drafts, before, limits, expected = CASES[case]
-    assert beyond(spark, drafts, before, **limits)[1] == expected
+@pytest.fixture(scope="module")
+def told(spark):
+    """The drafts of all cases beside their months before: every case is a tenant of its own."""
+    limits = [ISSUE_CONTROL, *(ISSUE_CONTROL | more | {"tenants": [case]} for case, (_, _, more, _) in CASES.items())]
+    policy = invoice_settings(issue_control=limits)
 
-
-@pytest.mark.parametrize("case", ["as_usual", "twice_the_documents"])
-def test_what_is_beyond_its_limit_asks_and_holds_nobody(spark, case):
-    drafts, before, limits, expected = CASES[case]
-    frame, _ = beyond(spark, drafts, before, **limits)
-    assert promised.issue_control().name == "invoice_generation.issue_control"
-    told = judge("invoice_generation", {"issue_control": frame}, ["issue_control"], [ALPHA, BETA], "test")
-    assert told.held == {}
-    asked = [(verdict.expectation, verdict.example) for verdict in told.asks.get(ALPHA, [])]
-    assert asked == (
-        [
-            ("as many documents as usual", "GB: 8.00 beside 4.00"),
-            ("products come to what they usually do", "storage in GB GBP: 800.00 beside 400.00"),
+    def of(which):
+        return [
+            row | {"tenant_id": case if row["tenant_id"] == ALPHA else BETA}
+            for case, told in CASES.items()
+            for row in told[which]
         ]
-        if expected
-        else []
-    )
-    assert BETA not in told.asks
+
+    drafts, before = of(0), of(1)
+    frames = (invoices(spark, *drafts), table_of(spark, INVOICE_LINES, lines_of(drafts)))
+    frames += (invoices(spark, *before), table_of(spark, INVOICE_LINES, lines_of(before)))
+    limited = issue_control.policies(spark, {case: policy.issue_control_of(case) for case in CASES})
+    return issue_control.compared(*frames, limited).persist()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_far_from_usual_is_told_with_what_is_usual(told, case):
+    found = [row for row in told.where("is_beyond").collect() if row["tenant_id"] == case]
+    shown = sorted((row["compared"], row["subject"], int(row["found"]), int(row["usual"])) for row in found)
+    assert shown == CASES[case][3]
+
+
+def test_what_is_beyond_its_limit_asks_and_holds_nobody(told, shared_home):
+    judged = judge("invoice_generation", {"issue_control": told}, ["issue_control"], list(CASES), "test")
+    assert judged.held == {}
+    assert set(judged.asks) == {case for case, (_, _, _, expected) in CASES.items() if expected}
+    asked = [(verdict.expectation, verdict.example) for verdict in judged.asks["twice_the_documents"]]
+    assert asked == [
+        ("as many documents as usual", "GB: 8.00 beside 4.00"),
+        ("products come to what they usually do", "storage in GB GBP: 800.00 beside 400.00"),
+    ]
 
 
 @pytest.mark.parametrize(
