@@ -137,8 +137,8 @@ def corrections() -> ExpectationSuite:
                 "A credit note without its invoice is not one in most countries.",
             ),
             no_rows(
-                "no more is credited than was invoiced",
-                "net >= 0 AND left < 0",
+                "no line is credited beyond what was invoiced",
+                "overdrawn > 0",
                 "invoice_id",
                 "A customer would be given more than was asked for.",
             ),

@@ -213,19 +213,29 @@ def answers(asked: DataFrame, made: DataFrame, period: date, issue_date: date) -
     return named.select(*(field.name for field in CORRECTIONS.schema.fields if field.name != "publication_id"))
 
 
-def account(staged: DataFrame, invoices: DataFrame) -> DataFrame:
+def account(staged: DataFrame, staged_lines: DataFrame, invoices: DataFrame, all_lines: DataFrame) -> DataFrame:
     """Every document that a run corrects beside all that has corrected it.
 
-    staged, invoices: INVOICES of the run and of all months. Returns tenant_id, invoice_id, net (null where there is no such document) and
-    left: that less all credit notes, and with all debit notes, that name it.
+    staged, invoices: INVOICES of the run and of all months. staged_lines, all_lines: their INVOICE_LINES. Returns tenant_id, invoice_id, net
+    (null where there is no such document), left: that with all that corrects it, and overdrawn: how many of its lines are corrected
+    beyond what they were.
     """
-    asked = staged.where(F.col("original_invoice_id").isNotNull()).select(
+    named = staged.where(F.col("original_invoice_id").isNotNull()).select(
         "tenant_id", F.col("original_invoice_id").alias("invoice_id")
     )
-    every = invoices.unionByName(staged, allowMissingColumns=True).where(F.col("original_invoice_id").isNotNull())
-    moved = every.groupBy("tenant_id", F.col("original_invoice_id").alias("invoice_id")).agg(
-        F.sum("net_amount").alias("moved")
+    asked = F.broadcast(named.distinct())
+    headers = invoices.unionByName(staged, allowMissingColumns=True)
+    about = headers.withColumn("about", F.coalesce("original_invoice_id", "invoice_id")).join(
+        asked.withColumnRenamed("invoice_id", "about"), on=["tenant_id", "about"], how="left_semi"
     )
-    originals = invoices.select("tenant_id", "invoice_id", F.col("net_amount").alias("net"))
-    both = asked.distinct().join(originals, on=DOCUMENT, how="left").join(moved, on=DOCUMENT, how="left")
-    return both.select(*DOCUMENT, "net", (F.col("net") + F.col("moved")).alias("left"))
+    lines_about = all_lines.unionByName(staged_lines, allowMissingColumns=True).join(
+        about.select(*DOCUMENT), on=DOCUMENT, how="left_semi"
+    )
+    amount, rest = F.col("line_amount"), F.col("left")
+    beyond = ((amount >= 0) & (rest < 0)) | ((amount < 0) & (rest > 0))
+    moved = (
+        left(lines_about, headers)
+        .groupBy(*DOCUMENT)
+        .agg(F.sum("line_amount").alias("net"), F.sum("left").alias("left"), F.count_if(beyond).alias("overdrawn"))
+    )
+    return named.distinct().join(moved, on=DOCUMENT, how="left").select(*DOCUMENT, "net", "left", "overdrawn")

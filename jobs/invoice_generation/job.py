@@ -295,10 +295,16 @@ def audit(house: House) -> dict[str, DataFrame]:
     return {
         "invoices": transforms.invoices_account(headers, lines, house.staged("invoicing.invoice_taxes")),
         "lines": transforms.lines_account(lines, house.staged(CARRIED), _billed(house)),
-        "corrections": corrections.account(headers, house.read_all_months("invoicing.invoices")),
+        "corrections": _corrected_originals(house, headers, lines),
         "issue_control": _beside_before(house, headers, lines),
         "focus": focus.account(_staged_rows(house, house.beside(FOCUS_ROWS)), asked),
     }
+
+
+def _corrected_originals(house: House, headers: DataFrame, lines: DataFrame) -> DataFrame:
+    """Every document that the run corrects beside all that has corrected it."""
+    before = (house.read_all_months(name) for name in ("invoicing.invoices", "invoicing.invoice_lines"))
+    return corrections.account(headers, lines, *before)
 
 
 def _beside_before(house: House, drafts: DataFrame, lines: DataFrame) -> DataFrame:

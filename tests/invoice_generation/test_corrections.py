@@ -169,9 +169,13 @@ def test_every_part_of_a_tax_is_corrected(done):
 
 
 def test_what_is_left_of_each_original_is_never_below_nothing(done):
-    *_, headers, _, every = done
-    assert collected(corrections.account(of_one_story(headers), every), "invoice_id", "net", "left") == [
-        ("i-A-1", "160", "5.33"), ("i-A-2", "30", "0"), ("i-A-3", "15.2", "7.6"), ("i-A-4", "1000", "1012.34"),
+    made, _, headers, _, every = done
+    lines = table_of(made.sparkSession, INVOICE_LINES, LINES)
+    found = corrections.account(
+        of_one_story(headers), made.select(*(name for name in lines.columns if name in made.columns)), every, lines
+    )
+    assert collected(found, "invoice_id", "net", "left", "overdrawn") == [
+        ("i-A-1", "160", "5.33", 0), ("i-A-2", "30", "0", 0), ("i-A-3", "15.2", "7.6", 0), ("i-A-4", "1000", "1012.34", 0),
     ]  # fmt: skip
 
 
