@@ -21,6 +21,7 @@ from jobs.ledger.identity import natural_id
 from jobs.ledger.money import exact_product, in_minor_units, rounded
 
 DOCUMENT = ["tenant_id", "invoice_id"]
+ACCOUNT = "tenant_id string, invoice_id string, net decimal(28,3), left decimal(28,3), overdrawn bigint"
 REFUSALS = {  # reason code -> whether it holds of a request beside its original
     "no such document": "invoice_id IS NULL",
     "not an invoice": "document_type <> 'invoice'",
@@ -156,6 +157,13 @@ def lines(
     return _taxed(renewed, taxes, policy).select(*columns, *beside)
 
 
+def reasons(taxes: DataFrame) -> DataFrame:
+    """Why documents were not taxed: tenant_id, invoice_id, tax_category, exemption_code, exemption_reason. taxes: INVOICE_TAXES."""
+    return taxes.groupBy("tenant_id", "invoice_id", "tax_category").agg(
+        F.min("exemption_code").alias("exemption_code"), F.min("exemption_reason").alias("exemption_reason")
+    )
+
+
 def _taxed(made: DataFrame, taxes: DataFrame, policy: RoundingPolicy) -> DataFrame:
     """Correcting lines with their taxes: each part of the original's, at its rate; what is cancelled gives back all that is left of it."""
     rates = F.transform(
@@ -165,11 +173,9 @@ def _taxed(made: DataFrame, taxes: DataFrame, policy: RoundingPolicy) -> DataFra
     charged = amounts.with_taxes(made.withColumns(terms).drop("line_taxes"))
     back = F.transform("taxes_left", lambda part: part.withField("amount", (-part["amount"]).cast(AMOUNT)))
     told = F.when(F.col("action") == CANCEL, back.cast(LINE_TAXES)).otherwise(F.col("line_taxes"))
-    reasons = taxes.groupBy("tenant_id", F.col("invoice_id").alias("original_invoice_id"), "tax_category").agg(
-        F.min("exemption_code").alias("exemption_code"), F.min("exemption_reason").alias("exemption_reason")
-    )
+    why = reasons(taxes).withColumnRenamed("invoice_id", "original_invoice_id")
     return charged.withColumn("line_taxes", told).join(
-        reasons, on=["tenant_id", "original_invoice_id", "tax_category"], how="left"
+        why, on=["tenant_id", "original_invoice_id", "tax_category"], how="left"
     )
 
 
@@ -216,7 +222,7 @@ def answers(asked: DataFrame, made: DataFrame, period: date, issue_date: date) -
 def account(staged: DataFrame, staged_lines: DataFrame, invoices: DataFrame, all_lines: DataFrame) -> DataFrame:
     """Every document that a run corrects beside all that has corrected it.
 
-    staged, invoices: INVOICES of the run and of all months. staged_lines, all_lines: their INVOICE_LINES. Returns tenant_id, invoice_id, net
+    staged, invoices: INVOICES of the run and of all months. staged_lines, all_lines: their INVOICE_LINES. Returns ACCOUNT: net
     (null where there is no such document), left: that with all that corrects it, and overdrawn: how many of its lines are corrected
     beyond what they were.
     """

@@ -168,6 +168,12 @@ def _issue_date(invocation: Invocation, period: Period) -> date:
         raise CallError(f"issue date '{told}' is not a date like 2026-11-01. Nothing was started.") from None
 
 
+def _issued_on(house: House) -> date:
+    """The issue date of the run's documents: what the run names, else the policy's."""
+    told = house.run.parameters.get("issue_date")
+    return date.fromisoformat(told) if told else settings().issue_date(house.run.month)
+
+
 def _is_rendering(house: House) -> bool:
     return house.run.units[0].lane == DOCUMENTS_LANE
 
@@ -180,7 +186,7 @@ def write(house: House) -> Written:
 def _write_issue(house: House) -> Written:
     """Stage lines, taxes and headers of the month's documents, and the rows of the FOCUS files that tenants ask for."""
     policy = settings()
-    issue_date = date.fromisoformat(house.run.parameters.get("issue_date") or str(policy.issue_date(house.run.month)))
+    issue_date = _issued_on(house)
     accounts = current_accounts(house.standing("raw.accounts"))
     decided = _with_returns(house, _decided(house, accounts), policy)
     every = transforms.held(transforms.lines(decided, policy.rounding), policy.holding).persist()
@@ -207,9 +213,15 @@ def _write_issue(house: House) -> Written:
     return Written(staged)
 
 
+def _taking_back(house: House) -> list[str]:
+    """The tenants of the run whose charges below nothing may reverse an invoice."""
+    told = settings().returns
+    return sorted(set(house.run.tenants) & set(told.tenants)) if told else []
+
+
 def _with_returns(house: House, decided: DataFrame, policy: Settings) -> DataFrame:
     """Charges with the invoice that they reverse, of the tenants whose policy says so."""
-    asking = sorted(set(house.run.tenants) & set(policy.returns.tenants if policy.returns else ()))
+    asking = _taking_back(house)
     if not asking or policy.returns is None:
         return returns.unnamed(decided)
     first = F.add_months(F.lit(house.run.month.first_day), -policy.returns.months)
@@ -302,7 +314,9 @@ def audit(house: House) -> dict[str, DataFrame]:
 
 
 def _corrected_originals(house: House, headers: DataFrame, lines: DataFrame) -> DataFrame:
-    """Every document that the run corrects beside all that has corrected it."""
+    """Every document that the run corrects beside all that has corrected it; what was issued is read only where it may correct some."""
+    if not (_asking(house) or _taking_back(house)):
+        return house.spark.createDataFrame([], corrections.ACCOUNT)
     before = (house.read_all_months(name) for name in ("invoicing.invoices", "invoicing.invoice_lines"))
     return corrections.account(headers, lines, *before)
 
@@ -431,7 +445,7 @@ def _number(house: House, staged_invoices: str, passing: Sequence[str], version:
     every = visible_rows(house.spark, NUMBER_REGISTER, Visible(version))  # reserved is reserved, published or not
     register = every.where(F.col("tenant_id").isin(*passing))
     policy, selling = settings(), list(_tenants(house).values())
-    issue_date = date.fromisoformat(house.run.parameters.get("issue_date") or str(policy.issue_date(house.run.month)))
+    issue_date = _issued_on(house)
     entities = numbering.entities(house.spark, selling, policy, issue_date)
     voids = numbering.voided(house.spark, selling)
     numbered = numbering.numbered(documents, register, entities, voids, policy)

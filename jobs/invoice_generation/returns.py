@@ -36,14 +36,11 @@ def named(decided: DataFrame, invoices: DataFrame, all_lines: DataFrame, taxes: 
     headers = invoices.where(F.col("document_type") == "invoice").select(
         "tenant_id", "invoice_id", "legal_entity_id", "account_id", F.col("period").alias("issued_in")
     )
-    reasons = taxes.groupBy("tenant_id", "invoice_id", "tax_category").agg(
-        F.min("exemption_code").alias("exemption_code"), F.min("exemption_reason").alias("exemption_reason")
-    )
     left = (
         corrections.left(all_lines, invoices)
         .where(F.col("left") > 0)
         .join(headers, on=["tenant_id", "invoice_id"], how="inner")
-        .join(reasons, on=["tenant_id", "invoice_id", "tax_category"], how="left")
+        .join(corrections.reasons(taxes), on=["tenant_id", "invoice_id", "tax_category"], how="left")
     )
     rates = F.transform(
         "line_taxes", lambda part: F.struct(part["component"].alias("component"), part["rate"].alias("rate"))
