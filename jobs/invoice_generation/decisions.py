@@ -97,8 +97,10 @@ def decided(lines: DataFrame, spark: SparkSession, taxes: Taxes, policies: Itera
         .when(unrated, F.concat(F.lit("no rate of "), "rate_table", F.lit(" at "), F.coalesce("place", F.lit("an unknown place")),
                                 F.lit(" for "), "tax_class", F.lit(" on "), F.col("tax_day").cast("string")))
     )  # fmt: skip
+    # What a table taxes at nothing is zero rated: a category S has a rate (EN 16931 BR-S-05).
+    category = F.when((F.col("tax_category") == "S") & (rate == 0), "Z").otherwise(F.col("tax_category"))
     return whole.select(
-        *known.columns, "tax_category", F.when(F.col("components").isNotNull(), rate).alias("tax_rate"), "tax_rule",
+        *known.columns, category.alias("tax_category"), F.when(F.col("components").isNotNull(), rate).alias("tax_rate"), "tax_rule",
         F.col("rule_reason").alias("tax_reason"), "components", "exemption_code", "exemption_reason", hold.alias("hold_code"),
         why.alias("hold_reason"),
     )  # fmt: skip

@@ -133,7 +133,8 @@ CASES = {
     "us_exempt_from_suspension": Case(
         "US", {"country": "US", "tax_jurisdiction": "06-037"}, "S", "county 0.25 state 7.25", exempt={"kind": "dunning"}
     ),
-    "us_export": Case("US", {"country": "CA"}, "G", "Sales tax 0"),
+    "us_export": Case("US", {"country": "CA"}, "O", "Sales tax 0"),
+    "us_a_state_without": Case("US", {"country": "US", "tax_jurisdiction": "41"}, "Z", "state 0"),
     "us_settled_elsewhere": Case("US", {"country": "US"}, "O", "Sales tax 0", policy="us-seller"),
     "sg": Case("SG", {"country": "SG"}, "S", "GST 9"),
     "sg_in_2023": Case("SG", {"country": "SG"}, "S", "GST 8", period="2023-12-01"),
@@ -162,6 +163,7 @@ RATES = [
     fed(jurisdiction="06-037", component="county", rate="0.5"),
     fed(jurisdiction="06-037", component="county", rate="0.0025", revision=1),
     fed(jurisdiction="06-037", component="state", rate="0.01", tax_class="groceries"),
+    fed(jurisdiction="41", component="state", rate="0"),
     fed(jurisdiction="36-061", component="state", rate="0.04"),
     fed(jurisdiction="36-061", component="state", rate="0.04", revision=1, withdrawn=True),
 ]
