@@ -258,7 +258,7 @@ def _corrected(house: House, policy: Settings, issue_date: date) -> _Corrected:
     asked = corrections.judged(corrections.pending(requests, settled, house.run.month.next.first_day), invoices, lines)
     first_day = house.run.month.first_day
     made = corrections.lines(asked, invoices, lines, taxed, policy.rounding, first_day)
-    headers = corrections.headers(made, amounts.taxes(made), issue_date)
+    headers = corrections.headers(made, amounts.taxes(made), invoices, issue_date)
     return _Corrected(made, headers, corrections.answers(asked, made, first_day, issue_date))
 
 
