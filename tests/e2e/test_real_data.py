@@ -53,6 +53,7 @@ def test_an_aws_cost_and_usage_report_lands_with_its_control_totals_to_the_last_
         assert total == sum(Decimal(row[column]) for row in rows), column
 
 
+@pytest.mark.slow  # all stages of a month with 900 customers: make test-slow, and make test-real all thirteen months
 def test_a_month_of_a_british_retailer_is_charged_invoiced_taxed_and_posted_exactly(spark, home):
     month, file = "2010-12", DATA / "online_retail" / "2010-12.csv.gz"
     landed("online-retail", file, month)
