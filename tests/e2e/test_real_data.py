@@ -1,4 +1,4 @@
-"""Real data that nobody here wrote, through mappings alone: from landing to posted documents."""
+"""Real data that nobody here wrote, through mappings alone: from landing to posted documents. FOCUS: test_focus.py."""
 
 from __future__ import annotations
 
@@ -33,13 +33,6 @@ def landed(name: str, file: Path, month: str, feeds: tuple[str, ...] = ("account
 def accounts_of_files(tenant: str, feed: str) -> list[dict[str, object]]:
     """raw.landed_files of a tenant and feed."""
     return [row for row in visible_arrow("raw.landed_files", tenant=tenant).to_pylist() if row["feed"] == feed]
-
-
-def test_a_focus_file_lands_with_its_control_totals_to_the_last_digit(spark, home):
-    landed("focus-sample", DATA / "focus" / "focus_sample_1.0.csv", "2024-09")
-    (file,) = accounts_of_files("focus-sample", "usage")
-    assert (file["rows_read"], file["rows_accepted"]) == (1000, 1000)
-    assert dict(file["control_totals"])["BilledCost"] == Decimal("20.52022672899")
 
 
 def test_an_aws_cost_and_usage_report_lands_with_its_control_totals_to_the_last_digit(spark, home):
