@@ -255,11 +255,19 @@ def _corrected(house: House, policy: Settings, issue_date: date) -> _Corrected:
         for name in ("invoicing.invoices", "invoicing.invoice_lines", "invoicing.invoice_taxes", CORRECTIONS.name)
     )
     requests = house.standing("raw.invoice_corrections").where(mine)
-    asked = corrections.judged(corrections.pending(requests, settled, house.run.month.next.first_day), invoices, lines)
+    pending = corrections.pending(requests, settled, house.run.month.next.first_day)
+    asked = _kept(house, corrections.judged(pending, invoices, lines), "corrections_asked")
     first_day = house.run.month.first_day
-    made = corrections.lines(asked, invoices, lines, taxed, policy.rounding, first_day)
+    made = _kept(house, corrections.lines(asked, invoices, lines, taxed, policy.rounding, first_day), "corrected_lines")
     headers = corrections.headers(made, amounts.taxes(made), invoices, issue_date)
     return _Corrected(made, headers, corrections.answers(asked, made, first_day, issue_date))
+
+
+def _kept(house: House, rows: DataFrame, name: str) -> DataFrame:
+    """Rows read back from beside the staged tables: whatever follows from them is planned without what they follow from."""
+    place = house.beside(name)
+    rows.write.mode("overwrite").parquet(place)
+    return house.spark.read.schema(rows.schema).parquet(place)
 
 
 def _with(rows: DataFrame, more: DataFrame | None) -> DataFrame:

@@ -13,6 +13,7 @@ from jobs.ingestion.files import land
 from jobs.ingestion.tables import USAGE
 from jobs.ledger.money import exact_product
 from jobs.ledger.tenants import tenants
+from jobs.runtime.books import visible_arrow
 from jobs.runtime.house import Snapshot, visible, visible_rows
 from jobs.runtime.verbs import run_stage
 from tests.builders import asked
@@ -35,6 +36,12 @@ def rated(spark, shared_home):
     usage = visible_rows(spark, USAGE, visible(USAGE, Snapshot.now()))
     amount = exact_product(F.col("quantity"), F.col("unit_price")).alias("amount")
     return {row["record_id"]: row["amount"] for row in usage.select("record_id", amount).collect()}
+
+
+def test_a_focus_file_lands_with_its_control_totals_to_the_last_digit(rated):
+    (file,) = [row for row in visible_arrow("raw.landed_files", tenant="focus-sample").to_pylist() if row["feed"] == "usage"]
+    assert (file["rows_read"], file["rows_accepted"]) == (1000, 1000)
+    assert dict(file["control_totals"])["BilledCost"] == Decimal("20.52022672899")
 
 
 def test_a_list_price_gives_the_list_cost_row_by_row(rated):

@@ -1,4 +1,4 @@
-"""Rating and proration as public billing systems test them: each row a price and usage of its own, through the real stages."""
+"""Rating and proration as public billing systems test them: each row a price and usage of its own; also through the real stages."""
 
 from __future__ import annotations
 
@@ -11,16 +11,34 @@ from pathlib import Path
 import pytest
 from pyspark.sql import functions as F
 
-from jobs.billing_aggregation import adjustments
+from jobs.billing_aggregation import adjustments, transforms
 from jobs.billing_aggregation.proration import fee_period
 from jobs.billing_aggregation.tables import CHARGES
 from jobs.ledger.periods import Period
+from jobs.ledger.price_spans import ZONES
 from jobs.runtime import trace
 from jobs.runtime.books import visible_arrow
 from jobs.runtime.house import Snapshot, visible, visible_rows
 from jobs.runtime.identities import verify
 from jobs.runtime.verbs import run_stage
-from tests.builders import OF_A_MONTH, asked, charged, conf_file, dropped, plain, table_of, tenant_conf
+from tests.builders import (
+    JULY,
+    OF_A_MONTH,
+    accounts,
+    asked,
+    charged,
+    conf_file,
+    customer,
+    dropped,
+    frame,
+    plain,
+    priced,
+    prices,
+    table_of,
+    tenant_conf,
+    usage,
+    used,
+)
 
 FOLDER = Path(__file__).resolve().parents[3] / "shared" / "data" / "vectors"
 RATING, PRORATION = FOLDER / "rating_vectors.jsonl", FOLDER / "proration_vectors.jsonl"
@@ -99,8 +117,8 @@ def landed(shared_home):
 
 def lands_rating(home):
     """The rating vectors: each a product with its price, and the usage of one account."""
-    for tenant, used in ((RATED, now), (BILLED, before)):
-        rows = {name: used(vector) for name, vector in RATING_ROWS.items()}
+    for tenant, of in ((RATED, now), (BILLED, before)):
+        rows = {name: of(vector) for name, vector in RATING_ROWS.items()}
         prices = [
             price(
                 name, vector["model"].removesuffix("_delta"), {k: v for k, v in vector["params"].items() if k not in ALREADY}
@@ -111,20 +129,16 @@ def lands_rating(home):
         lands(home, tenant, prices, usage)
 
 
-@pytest.fixture(scope="module")
-def rated(spark, landed):
-    """All rating vectors in one run of the stage; the amounts of each, by product. A re-rated one is what is left to bill."""
-    tenants = (RATED, BILLED) if any(map(before, RATING_ROWS.values())) else (RATED,)
-    run_stage(asked("billing_aggregation", *tenants))
-    published = visible_rows(spark, CHARGES, visible(CHARGES, Snapshot.now()))
-    charges = published.where(f"tenant_id = '{RATED}'")
+def left_to_bill(spark, charged_rows):
+    """The amounts of each vector, by product. A re-rated one is what is left to bill."""
+    charges = charged_rows.where(f"tenant_id = '{RATED}'")
     by_hand = [
         charged(vector["params"]["already_billed"], tenant_id=RATED, account_id=name, product_id=name, price_id=name,
                 model=vector["model"].removesuffix("_delta"), region=None, unit=None, currency="GBP", quantity=vector["usage"])
         for name, vector in RATING_ROWS.items() if "already_billed" in vector["params"]
     ]  # fmt: skip
-    earlier = published.where(f"tenant_id = '{BILLED}'").selectExpr(
-        *(f"'{RATED}' AS tenant_id" if name == "tenant_id" else name for name in published.columns)
+    earlier = charged_rows.where(f"tenant_id = '{BILLED}'").selectExpr(
+        *(f"'{RATED}' AS tenant_id" if name == "tenant_id" else name for name in charged_rows.columns)
     )
     left = adjustments.differences(charges, earlier.unionByName(table_of(spark, CHARGES, by_hand)), Period("2026-08"))
     told: dict[str, list[Decimal]] = {name: [] for name in RATING_ROWS}
@@ -133,11 +147,52 @@ def rated(spark, landed):
     return told
 
 
+@pytest.fixture(scope="module")
+def computed(spark):
+    """All rating vectors through the transforms, in one job."""
+    used_rows, listed, owners = [], [], []
+    for tenant, quantities in ((RATED, now), (BILLED, before)):
+        for name, vector in RATING_ROWS.items():
+            own = {"tenant_id": tenant, "account_id": name, "product_id": name}
+            used_rows += [used(str(quantity), **own, region=None, unit=None) for quantity in quantities(vector)]
+            terms = {key: value for key, value in vector["params"].items() if key not in ALREADY}
+            model = vector["model"].removesuffix("_delta")
+            listed.append(
+                priced(
+                    tenant_id=tenant,
+                    price_id=name,
+                    product_id=name,
+                    model=model,
+                    parameters=json.dumps(terms),
+                    currency="GBP",
+                )
+            )
+            owners.append(customer(name, tenant_id=tenant, country="GB", currency="GBP"))
+    zones = frame(spark, ZONES, [{"tenant_id": tenant, "timezone": "Europe/London"} for tenant in (RATED, BILLED)])
+    rows = transforms.charges(usage(spark, *used_rows), prices(spark, *listed), accounts(spark, *owners), zones, JULY)
+    return left_to_bill(spark, table_of(spark, CHARGES, [row.asDict() for row in rows.collect()]))
+
+
+@pytest.mark.parametrize("name", RATING_ROWS)
+def test_a_rating_vector_agrees(computed, name):
+    assert plain(sum(computed[name], Decimal(0))) == plain(Decimal(RATING_ROWS[name]["expected"]))
+
+
+@pytest.fixture(scope="module")
+def rated(spark, landed):
+    """All rating vectors in one run of the stage."""
+    tenants = (RATED, BILLED) if any(map(before, RATING_ROWS.values())) else (RATED,)
+    run_stage(asked("billing_aggregation", *tenants))
+    return left_to_bill(spark, visible_rows(spark, CHARGES, visible(CHARGES, Snapshot.now())))
+
+
+@pytest.mark.slow  # here and below what goes through the stages: make test-slow
 @pytest.mark.parametrize("name", RATING_ROWS)
 def test_a_rating_vector_agrees_through_the_stage(rated, name):
     assert plain(sum(rated[name], Decimal(0))) == plain(Decimal(RATING_ROWS[name]["expected"]))
 
 
+@pytest.mark.slow
 def test_every_rating_vector_was_landed_and_charged(rated):
     quarantined = [row for row in visible_arrow("raw.quarantine").to_pylist() if row["tenant_id"] in (RATED, BILLED)]
     assert quarantined == []
@@ -149,6 +204,7 @@ def test_every_rating_vector_was_landed_and_charged(rated):
         assert sum(row["quantity"] for row in charges if row["product_id"] == name) == sum(map(Decimal, now(vector)))
 
 
+@pytest.mark.slow
 def test_all_kinds_of_charges_are_invoiced_posted_and_traced(rated):
     for stage in OF_A_MONTH[2:]:
         run_stage(asked(stage.name, RATED))
@@ -210,6 +266,7 @@ def billed_fees(landed):
     return {(row["product_id"], f"{row['period']:%Y-%m}"): row for row in rows}
 
 
+@pytest.mark.slow  # test_models.py has the shares
 @pytest.mark.parametrize("name", FEES)
 def test_a_proration_vector_agrees_through_the_stage(billed_fees, name):
     _, _, month, expected = FEES[name]

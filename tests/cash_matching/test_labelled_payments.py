@@ -13,9 +13,10 @@ from jobs.runtime.verbs import run_stage
 from tests.builders import asked, dropped
 from tests.cash_matching.pay_to_inv import DATA, TENANT, by_pair, by_payment, of_year
 
-pytestmark = pytest.mark.skipif(
-    not DATA.exists(), reason="the labelled payments are not beside this checkout (../shared/data)"
-)
+pytestmark = [
+    pytest.mark.slow,  # whole runs of several stages: make test-slow
+    pytest.mark.skipif(not DATA.exists(), reason="the labelled payments are not beside this checkout (../shared/data)"),
+]
 
 
 @pytest.fixture(scope="module")

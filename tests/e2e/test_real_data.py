@@ -1,4 +1,4 @@
-"""Real data that nobody here wrote, through mappings alone: from landing to posted documents."""
+"""Real data that nobody here wrote, through mappings alone: from landing to posted documents. FOCUS: test_focus.py."""
 
 from __future__ import annotations
 
@@ -35,13 +35,6 @@ def accounts_of_files(tenant: str, feed: str) -> list[dict[str, object]]:
     return [row for row in visible_arrow("raw.landed_files", tenant=tenant).to_pylist() if row["feed"] == feed]
 
 
-def test_a_focus_file_lands_with_its_control_totals_to_the_last_digit(spark, home):
-    landed("focus-sample", DATA / "focus" / "focus_sample_1.0.csv", "2024-09")
-    (file,) = accounts_of_files("focus-sample", "usage")
-    assert (file["rows_read"], file["rows_accepted"]) == (1000, 1000)
-    assert dict(file["control_totals"])["BilledCost"] == Decimal("20.52022672899")
-
-
 def test_an_aws_cost_and_usage_report_lands_with_its_control_totals_to_the_last_digit(spark, home):
     landed("aws-cur", DATA / "aws_cur" / "cur_13380.csv.gz", "2018-06")
     (file,) = accounts_of_files("aws-cur", "usage")
@@ -53,6 +46,7 @@ def test_an_aws_cost_and_usage_report_lands_with_its_control_totals_to_the_last_
         assert total == sum(Decimal(row[column]) for row in rows), column
 
 
+@pytest.mark.slow  # all stages of a month with 900 customers: make test-slow, and make test-real all thirteen months
 def test_a_month_of_a_british_retailer_is_charged_invoiced_taxed_and_posted_exactly(spark, home):
     month, file = "2010-12", DATA / "online_retail" / "2010-12.csv.gz"
     landed("online-retail", file, month)

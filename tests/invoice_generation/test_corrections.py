@@ -112,11 +112,11 @@ def carried_out(spark, requests):
         table_of(spark, INVOICE_LINES, LINES),
         table_of(spark, INVOICE_TAXES, TAXES),
     )
-    judged = corrections.judged(corrections.pending(told, settled, SEPTEMBER), headers, lines)
-    made = corrections.lines(judged, headers, lines, taxes, rounding(), date(2026, 8, 1)).persist()
-    charged = amounts.taxes(made).persist()
-    drawn = corrections.headers(made, charged, headers, DAY)
-    return made, charged, drawn, corrections.answers(judged, made, date(2026, 8, 1), DAY).persist(), headers
+    judged = corrections.judged(corrections.pending(told, settled, SEPTEMBER), headers, lines).localCheckpoint()
+    made = corrections.lines(judged, headers, lines, taxes, rounding(), date(2026, 8, 1)).localCheckpoint()
+    charged = amounts.taxes(made).localCheckpoint()
+    drawn = corrections.headers(made, charged, headers, DAY).localCheckpoint()
+    return made, charged, drawn, corrections.answers(judged, made, date(2026, 8, 1), DAY).localCheckpoint(), headers
 
 
 @pytest.fixture(scope="module")

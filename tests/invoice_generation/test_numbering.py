@@ -43,8 +43,8 @@ def numbers(spark, documents, register=(), selling=SELLERS, issue_date=date(2026
     settings = invoice_settings(**more)
     known, voids = table_of(spark, NUMBER_REGISTER, register), voided(spark, selling)
     told = entities(spark, selling, settings, issue_date)
-    found = numbered(invoices(spark, *documents), known, told, voids, settings)
-    taken = register_rows(found, known, voids)
+    found = numbered(invoices(spark, *documents), known, told, voids, settings).localCheckpoint()
+    taken = register_rows(found, known, voids).localCheckpoint()
     check(taken, known, told, settings)
     return found, taken
 

@@ -20,13 +20,6 @@ from tests.runtime.handmade import SECRET, an_id, charge, publication_of
 ENTRY_LINES = 3
 
 
-@pytest.fixture
-def house(home):
-    """Alpha's and beta's January, complete."""
-    handmade.furnish(home)
-    return home
-
-
 def call(*arguments):
     """One audit command: its exit code and what it said."""
     done = CliRunner().invoke(app, list(arguments))

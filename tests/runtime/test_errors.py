@@ -54,8 +54,6 @@ def test_what_nobody_foresaw_is_a_sentence_and_a_line_in_the_log(home, capsys, e
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        pytest.param(["run", "ingestion", "--period", "2026-13"], 2, "CallError: '2026-13' is not a month", id="no_month"),
-        pytest.param(["run", "ingestoin", "--period", "2026-10"], 2, "did you mean 'ingestion'?", id="no_stage"),
         pytest.param(
             ["run", "billing_aggregation", "--period", "2026-10"],
             1,

@@ -17,13 +17,6 @@ from tests.runtime.handmade import SECRET
 SCREEN = 40
 
 
-@pytest.fixture
-def house(home):
-    """Alpha's and beta's January, complete."""
-    handmade.furnish(home)
-    return home
-
-
 def truth_of(home, charges=2, amount="2.5"):
     """What the simulation would say of alpha's January."""
     usage = {"files": {"usage.csv": {}}, "accepted": 4, "quarantined": 1, "duplicates": 1}
@@ -65,7 +58,7 @@ def test_the_page_tells_the_facts(house):
     assert facts.unbalanced == 0
     assert {(row["reason"], row["rows"]) for row in facts.reasons} == {("quantity: missing", 2), ("unit: missing", 2)}
     assert sum(row["passed"] for row in facts.gates) == 8
-    page = report.write().read_text()
+    page = report.write(facts).read_text()
     assert "adds up to zero" in page
     assert "5.96" in page
 
@@ -78,11 +71,12 @@ def test_what_is_incomplete_does_not_count(house):
 
 def test_the_truth_is_met(house):
     truth_of(house)
-    (compared,) = report_facts.facts().compared  # February has not been delivered
+    facts = report_facts.facts()
+    (compared,) = facts.compared  # February has not been delivered
     assert compared.equal
     assert "charges 2 of 2, net amount equal to the last digit" in report.summary()
-    assert "1 of 1 tenant months equal" in report.write().read_text()
-    assert report.wrong(report_facts.facts()) == []
+    assert "1 of 1 tenant months equal" in report.write(facts).read_text()
+    assert report.wrong(facts) == []
 
 
 @pytest.mark.parametrize(
@@ -90,11 +84,12 @@ def test_the_truth_is_met(house):
 )
 def test_the_truth_is_missed(house, charges, amount):
     truth_of(house, charges, amount)
-    (compared,) = report_facts.facts().compared
+    facts = report_facts.facts()
+    (compared,) = facts.compared
     assert not compared.equal
-    assert "not equal: alpha 2026-01" in report.summary()
-    assert "0 of 1 tenant months equal" in report.write().read_text()
-    assert report.wrong(report_facts.facts()) == ["Against the truth: 0 of 1 tenant months equal"]
+    assert "not equal: alpha 2026-01" in report.summary(facts)
+    assert "0 of 1 tenant months equal" in report.write(facts).read_text()
+    assert report.wrong(facts) == ["Against the truth: 0 of 1 tenant months equal"]
 
 
 def test_the_summary_fits_a_screen(house):
@@ -214,32 +209,33 @@ RECEIPTS = [a_receipt("t1", "exact", "d1"), a_receipt("t2", "without_reference",
 
 
 def test_payables_cash_and_candidates_are_told(busy):
-    money = report_facts.facts().money
+    facts = report_facts.facts()
+    money = facts.money
     assert (money.payables.received, money.payables.decisions) == (3, {"accept": 2, "hold": 0, "reject": 1})
     assert (money.cash.receipts, money.cash.applied, money.cash.left, money.cash.offered) == (2, 1, 1, 1)
     assert money.cash.amounts == ({"currency": "EUR", "received": 17, "applied": 10, "unapplied": 7},)
-    said = report.summary()
+    said = report.summary(facts)
     assert "Payables: 3 received: 2 accepted, 0 held, 1 rejected" in said
     assert "Payments: 1 batches, payables paid 1\n  EUR 12.50" in said
     assert "Cash: receipts 2, applied 1\n  left for a person 1, 1 with suggestions" in said
     assert "Suspension: nominated (1 warned)" in said
     assert re.search(r"Receivable at the end: EUR 5.96, in 2 documents", said)
     assert "caught" not in said and len(said.splitlines()) <= SCREEN
-    page = report.write().read_text()
+    page = report.write(facts).read_text()
     assert "<h2>Cash</h2>" in page and "<h2>Accounts nominated</h2>" in page and "Wrong by it" not in page
 
 
 def test_they_meet_their_truth(busy):
     told_of_money(busy, WRONG, RECEIPTS, {"A1": "warned"})
-    money = report_facts.facts().money
-    assert money.payables.is_right and money.cash.is_right
-    said = report.summary()
+    facts = report_facts.facts()
+    assert facts.money.payables.is_right and facts.money.cash.is_right
+    said = report.summary(facts)
     assert "wrong payables 2, caught 2; good ones stopped 0 of 1" in said
     assert "payables paid 1 of 1, amounts equal in 1 currencies" in said
     assert "receipts 2, applied 1 of 1 that say what they pay, of these wrong 0" in said
     assert "first suggestion right for 1 of 1" in said
     assert "candidates 1 of 1" in said
-    assert 'class="pill bad"' not in report.write().read_text()
+    assert 'class="pill bad"' not in report.write(facts).read_text()
 
 
 @pytest.mark.parametrize(
@@ -254,5 +250,6 @@ def test_they_meet_their_truth(busy):
 )  # fmt: skip
 def test_they_miss_their_truth(busy, wrong, receipts, candidates, instructed, said):
     told_of_money(busy, wrong, receipts, candidates, instructed)
-    assert said in report.summary()
-    assert 'class="pill bad"' in report.write().read_text()
+    facts = report_facts.facts()
+    assert said in report.summary(facts)
+    assert 'class="pill bad"' in report.write(facts).read_text()

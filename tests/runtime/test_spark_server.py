@@ -25,6 +25,7 @@ def started(home, monkeypatch):
     assert spark_server.running() is None
 
 
+@pytest.mark.slow  # a server of its own: make test-slow
 def test_a_later_session_has_nothing_to_compile_that_an_earlier_one_has_asked(started, home):
     def compiled_by_a_session() -> int:
         before = log.read_text(errors="replace").count("Code generated in")

@@ -8,11 +8,11 @@ from jobs.runtime import status
 from tests.runtime import handmade
 
 
-@pytest.fixture
-def house(home):
+@pytest.fixture(scope="module")
+def furnished(shared_home):
     """Alpha's January through every stage; beta held by the gate of billing; a publication that was cut short."""
-    handmade.furnish(home, ["alpha"])
-    handmade.tenant_file(home, "beta")
+    handmade.furnish(shared_home, ["alpha"])
+    handmade.tenant_file(shared_home, "beta")
     handmade.land("beta")
     handmade.ended(
         "billing_aggregation", "beta", "audit", "held", "held-one", detail='{"held": ["beta"]}', message="1 tenants held"
@@ -36,7 +36,7 @@ def house(home):
     }
     version = handmade.commit("raw.landed_files", [refused], "refusal", "beta", "ingestion")
     handmade.complete("ingestion", "beta", "refusal", [version], {("all", "files"): {}})
-    return home
+    return shared_home
 
 
 def test_every_unit_stands_somewhere(house):

@@ -182,7 +182,7 @@ def delivered_before(simulated: Simulated, tenant: Tenant, feed: str, month: str
     return [row for known in MONTHS if known <= month for row in simulated.rows(tenant, feed, known)]
 
 
-@pytest.mark.parametrize("month", MONTHS)
+@pytest.mark.parametrize("month", [pytest.param(MONTHS[0], marks=pytest.mark.slow), *MONTHS[1:]])
 @pytest.mark.parametrize("name", TENANTS)
 def test_the_bill_is_what_the_files_come_to(simulated: Simulated, name: str, month: str) -> None:
     tenant, told = simulated.tenant(name), simulated.told(name, month)
