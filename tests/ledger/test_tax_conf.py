@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 
@@ -129,6 +130,30 @@ def test_the_union_has_every_class_of_a_place_from_2010_or_its_accession_on_and_
         assert (rates[0].valid_from, rates[-1].valid_to) == (date.fromisoformat(since), None), (place, tax_class)
         for one, other in pairwise(rates):
             assert one.valid_to == other.valid_from and one.rate != other.rate, (place, tax_class, other.valid_from)
+
+
+REDUCED = {  # as lists of the European Commission tell all but the standard ones; on 2011-01-01 without those below 5 %
+    "2011-01-01": "BE 6 12 BG 7 CZ 10 DE 7 EE 9 GR 6.5 13 ES 8 FR 5.5 IE 13.5 IT 10 CY 5 8 LV 12 LT 5 9 LU 6 12 HU 5 18 NL 6 AT 10 PL 5 8 PT 6 13 "
+                  "RO 5 9 SI 8.5 SK 10 FI 9 13 SE 6 12 GB 5",
+    "2014-01-13": "BE 6 12 BG 9 CZ 15 DE 7 EE 9 GR 6.5 13 ES 4 10 FR 2.1 5.5 10 HR 5 13 IE 4.8 9 13.5 IT 4 10 CY 5 9 LV 12 LT 5 9 LU 3 6 12 HU 5 18 "
+                  "MT 5 7 NL 6 AT 10 PL 5 8 PT 6 13 RO 5 9 SI 9.5 SK 10 FI 10 14 SE 6 12 GB 5",
+    "2026-03-27": "AT 10 13 BE 6 12 BG 9 CY 3 5 9 CZ 12 DE 7 EE 9 13 ES 4 10 FI 10 13.5 FR 2.1 5.5 10 GR 6 13 HR 5 13 HU 5 18 IE 4.8 9 13.5 IT 4 5 10 LT 5 12 "
+                  "LU 3 8 14 LV 5 12 MT 5 7 NL 9 PL 5 8 PT 6 13 RO 11 SE 6 12 SI 5 9.5 SK 5 19 GB 5",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("day", REDUCED)
+def test_the_reduced_rates_of_the_union_are_those_of_its_lists(day):
+    told: dict[str, set[Decimal]] = {}
+    for word in REDUCED[day].split():
+        told.setdefault(word, set()) if word.isalpha() else told[list(told)[-1]].add(Decimal(word))
+    on, least = date.fromisoformat(day), Decimal(5) if day == "2011-01-01" else Decimal(0)
+    mine: dict[str, set[Decimal]] = {place: set() for place in told}
+    for one in taxes().tables["eu"].rates:
+        in_force = one.valid_from <= on and (one.valid_to is None or on < one.valid_to)
+        if one.place in mine and one.tax_class != "standard" and in_force and one.rate * 100 >= least:
+            mine[one.place].add(one.rate * 100)
+    assert mine == told
 
 
 @pytest.mark.parametrize("table", ["ae", "au", "ch", "gb", "jp", "no", "nz", "sg"])
