@@ -146,6 +146,7 @@ CASES = {
     "eu_northern_ireland_goods_by_a_british_id": Case("DE", {"country": "GB", "postal_code": "BT7 1NN", "tax_id": GB}, "S", "VAT 20", supply="goods", status="valid"),
     "eu_northern_ireland_consumer": Case("DE", {"country": "XI"}, "S", "VAT 20", supply="goods"),
     "fr_in_reunion": Case("FR", {"country": "RE"}, "S", "VAT 8.5"),
+    "fr_goods_sent_to_reunion": Case("FR", {"country": "FR", "postal_code": "97400"}, "G", "VAT 0", supply="goods"),
     "de_to_reunion": Case("DE", {"country": "RE"}, "G", "VAT 0"),
     "gb_at_home": Case("GB", {"country": "GB"}, "S", "VAT 20"),
     "gb_isle_of_man": Case("GB", {"country": "IM"}, "S", "VAT 20"),

@@ -1,4 +1,4 @@
-"""Tax decisions and roundings that other systems are held to, through the real transforms and the real conf/taxes/, in one batch each.
+"""Tax decisions and roundings that other systems are held to, through the real transforms and the real conf/taxes/, in one batch.
 
 Rows of the same form that the files do not have (every member state, the other territories) are asked in the same batch.
 """
@@ -11,16 +11,19 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 import pytest
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.billing_aggregation import covering
 from jobs.invoice_generation import amounts
-from jobs.ledger.taxes import RateTable, TaxPolicy, taxes
+from jobs.ledger.taxes import RateTable, Taxes, TaxPolicy, taxes
+from jobs.ledger.tenants import Tenant
 from jobs.runtime.config import ROOT
 from tests.builders import charged, customer, entity, tenant
 from tests.invoice_generation.taxed import MEMBERS, Billed, documents, registered, vat_id
 
 VECTORS = ROOT.parent / "shared" / "data" / "vectors"
+SINCE = {"valid_from": "2000-01-01", "source": "vectors"}
 STANDARD_RATES = dict(
     zip(
         MEMBERS,
@@ -205,26 +208,55 @@ def ids_of(row: dict) -> list[tuple[str | None, str | None]]:
     return [("XX-12", None)]
 
 
-@pytest.fixture(scope="module")
-def decided(spark):
-    """Every question with the line that answers it."""
+@dataclass
+class Month:
+    """What is billed in the one batch that answers everything here."""
+
+    charges: list[dict] = field(default_factory=list)
+    buyers: list[dict] = field(default_factory=list)
+    checks: list[dict] = field(default_factory=list)
+    tenants: list[Tenant] = field(default_factory=list)
+    products: dict[str, dict] = field(default_factory=dict)
+
+
+def add_questions(month: Month) -> list[Asked]:
+    """Every question, a tenant each: v0, v1 and so on."""
     rows = [*vectors("eu_tax_decision_vectors.jsonl"), *asked_beside()]
     questions = [Asked(row, *pair) for row in rows for pair in ids_of(row)]
-    told, charges, checks, tenants = [], [], [], []
     for number, one in enumerate(questions):
         name = f"v{number}"
         house = entity(f"{name}-s", country=one.row["seller"], timezone="Europe/Paris", tax_policy="eu-seller")
-        tenants.append(tenant(name, [house]))
+        month.tenants.append(tenant(name, [house]))
         here = {"tenant_id": name, "account_id": "a-1"}
-        told.append(customer(country=one.row["buyer"], postal_code=one.row.get("zip"), tax_id=one.tax_id) | here)
-        charges.append(charged("100", charge_id=f"c-{number}") | here)
+        month.buyers.append(customer(country=one.row["buyer"], postal_code=one.row.get("zip"), tax_id=one.tax_id) | here)
+        month.charges.append(charged("100", charge_id=f"c-{number}") | here)
         if one.status:
-            checks.append(registered(one.tax_id, one.row["buyer"], one.status, tenant_id=name))
-    found = documents(spark, Billed(charges, told, checks), tenants, taxes()).every.select(
-        "tenant_id", "tax_category", "tax_rate", "tax_reason", "hold_code"
-    )
-    answers = {row["tenant_id"]: row for row in found.collect()}
-    return [(one, answers[f"v{number}"]) for number, one in enumerate(questions)]
+            month.checks.append(registered(one.tax_id, one.row["buyer"], one.status, tenant_id=name))
+    return questions
+
+
+@pytest.fixture(scope="module")
+def answered(spark):
+    """Every question with the line that answers it, and every bill with its header, lines in order, and taxes."""
+    month = Month()
+    questions = add_questions(month)
+    bills = [bill for row in (*vectors("tax_rounding_vectors.jsonl"), *ROUNDED_BESIDE) if (bill := bill_of(row, spark))]
+    add_bills(month, bills)
+    conf = conf_of(bills, month.products)
+    found = documents(spark, Billed(month.charges, month.buyers, month.checks), month.tenants, conf)
+    lines, taxed = {}, {}
+    for row in sorted(found.every.collect(), key=lambda row: row["line_no"]):
+        lines.setdefault(row["tenant_id"], []).append(row)
+    for row in found.taxes.collect():
+        taxed.setdefault(row["tenant_id"], []).append(row)
+    headers = {row["tenant_id"]: row for row in settled(found.headers, bills).collect()}
+    decided = [(one, lines[f"v{number}"][0]) for number, one in enumerate(questions)]
+    return decided, [(bill.row, *(told[f"w{n}"] for told in (headers, lines, taxed))) for n, bill in enumerate(bills)]
+
+
+@pytest.fixture(scope="module")
+def decided(answered):
+    return answered[0]
 
 
 def agrees(row: dict, line) -> bool:
@@ -366,54 +398,54 @@ VECTOR_POLICY = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def rounded(spark):
-    """Every rounding vector with its document: header, lines in order, taxes."""
-    rows = [*vectors("tax_rounding_vectors.jsonl"), *ROUNDED_BESIDE]
-    bills = [bill for row in rows if (bill := bill_of(row, spark))]
+def conf_of(bills: list[Bill], products: dict[str, dict]) -> Taxes:
+    """conf/taxes/ with the policies of the vectors, and a class for every rate that a bill asks for."""
     classes = sorted({tax_class for bill in bills for _, tax_class in bill.charges if tax_class.startswith("r")})
-    since = {"valid_from": "2000-01-01", "source": "vectors"}
     table = RateTable.model_validate(
-        {"table": "vectors", "rates": [{"place": "NO", "tax_class": "standard", "rate": "0.25"} | since,
-                                       *({"place": "NO", "tax_class": c, "rate": str(Decimal(c[1:]) / 100)} | since for c in classes)]}
+        {"table": "vectors", "rates": [{"place": "NO", "tax_class": "standard", "rate": "0.25"} | SINCE,
+                                       *({"place": "NO", "tax_class": c, "rate": str(Decimal(c[1:]) / 100)} | SINCE for c in classes)]}
     )  # fmt: skip
     told = taxes()
     state = told.tables["in-state"].model_dump()
     state["rates"] = [*state["rates"], *(
-        {"place": "IN", "tax_class": c, "component": part, "rate": Decimal(c[1:]) / 200} | since for c in classes for part in ("CGST", "SGST")
+        {"place": "IN", "tax_class": c, "component": part, "rate": Decimal(c[1:]) / 200} | SINCE for c in classes for part in ("CGST", "SGST")
     )]  # fmt: skip
     tables = told.tables | {"vectors": table, "in-state": RateTable.model_validate(state)}
     per_line = VECTOR_POLICY | {"policy": "vectors-per-line", "rounding": {"per": "line"}}
     policies = told.policies | {one["policy"]: TaxPolicy.model_validate(one) for one in (VECTOR_POLICY, per_line)}
-    charges, buyers, checks, tenants, products = [], [], [], [], {}
+    return Taxes.model_validate(
+        {"policies": policies, "tables": tables, "territories": told.territories, "products": products}
+    )
+
+
+def add_bills(month: Month, bills: list[Bill]) -> None:
+    """Every bill, a tenant each: w0, w1 and so on."""
     for number, bill in enumerate(bills):
         name = f"w{number}"
-        tenants.append(tenant(name, [entity(f"{name}-s", tax_policy=bill.policy, **bill.seller)]))
+        month.tenants.append(tenant(name, [entity(f"{name}-s", tax_policy=bill.policy, **bill.seller)]))
         here = {"tenant_id": name, "account_id": "a-1"}
-        buyers.append(customer(**bill.buyer) | here)
-        checks += [registered(tax_id, country, tenant_id=name) for tax_id, country in bill.checks]
-        for line, (amount, tax_class) in enumerate(bill.charges):
-            charges.append(
-                charged(amount, charge_id=f"c-{line:02}", product_id=f"p-{line:02}", currency=bill.currency) | here
-            )
-            products.setdefault(name, []).append({"product": f"p-{line:02}", "tax_class": tax_class} | since)
-    conf = told.model_validate(
-        {"policies": policies, "tables": tables, "territories": told.territories,
-         "products": {name: {"products": rows} for name, rows in products.items()}}
-    )  # fmt: skip
-    found = documents(spark, Billed(charges, buyers, checks), tenants, conf)
+        month.buyers.append(customer(**bill.buyer) | here)
+        month.checks += [registered(tax_id, country, tenant_id=name) for tax_id, country in bill.checks]
+        for line, (amount, _) in enumerate(bill.charges):
+            of_line = {"charge_id": f"c-{line:02}", "product_id": f"p-{line:02}", "currency": bill.currency}
+            month.charges.append(charged(amount, **of_line) | here)
+        classes = [{"product": f"p-{line:02}", "tax_class": told} | SINCE for line, (_, told) in enumerate(bill.charges)]
+        month.products[name] = {"products": classes}
+
+
+def settled(headers: DataFrame, bills: list[Bill]) -> DataFrame:
+    """Headers with what a bill was prepaid with."""
     paid = F.lit(None).cast("string")
     for number, bill in enumerate(bills):
-        paid = F.when(F.col("tenant_id") == f"w{number}", F.lit(bill.row.get("prepaid"))).otherwise(paid)
+        if "prepaid" in bill.row:
+            paid = F.when(F.col("tenant_id") == f"w{number}", F.lit(bill.row["prepaid"])).otherwise(paid)
     prepaid = F.coalesce(paid.cast("decimal(18,3)"), F.col("prepaid_amount")).cast("decimal(18,3)")
-    settled = found.headers.withColumn("prepaid_amount", prepaid).withColumn("payable_amount", amounts.payable())
-    headers = {row["tenant_id"]: row for row in settled.collect()}
-    lines, taxed = {}, {}
-    for row in sorted(found.lines.collect(), key=lambda row: row["line_no"]):
-        lines.setdefault(row["tenant_id"], []).append(row)
-    for row in found.taxes.collect():
-        taxed.setdefault(row["tenant_id"], []).append(row)
-    return [(bill.row, headers[f"w{n}"], lines[f"w{n}"], taxed[f"w{n}"]) for n, bill in enumerate(bills)]
+    return headers.withColumn("prepaid_amount", prepaid).withColumn("payable_amount", amounts.payable())
+
+
+@pytest.fixture(scope="module")
+def rounded(answered):
+    return answered[1]
 
 
 def told_of(row: dict, header, lines, taxed) -> dict[str, object]:
