@@ -108,7 +108,7 @@ CASES = {
     "eu_saint_martin": Case("FR", {"country": "FR", "postal_code": "97801"}, "G", "VAT 0"),
     "eu_saint_barthelemy": Case("FR", {"country": "FR", "postal_code": "97700"}, "G", "VAT 0"),
     "eu_beside_campione": Case("DE", {"country": "IT", "postal_code": "22060"}, "S", "VAT 22"),
-    "eu_azores_in_2014": Case("DE", {"country": "PT", "postal_code": "9500"}, "S", "VAT 18", period="2015-01-01"),
+    "eu_azores_in_2015": Case("DE", {"country": "PT", "postal_code": "9500"}, "S", "VAT 18", period="2015-01-01"),
     "eu_azores_business": Case("DE", {"country": "PT", "postal_code": "9500", "tax_id": vat_id("PT")}, "AE", "VAT 0", status="valid"),
     "eu_azores_goods": Case("DE", {"country": "PT", "postal_code": "9500", "tax_id": vat_id("PT")}, "K", "VAT 0", supply="goods", status="valid"),
     "eu_id_of_another_state": Case("DE", {"country": "IT", "tax_id": ES}, "AE", "VAT 0", status="valid"),
