@@ -9,6 +9,7 @@ from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from jobs.invoice_generation import amounts
+from jobs.invoice_generation.customers import in_union
 from jobs.invoice_generation.settings import Holding, RoundingPolicy, Settings
 from jobs.invoice_generation.tables import CARRIED_FORWARD, INVOICE_LINES, INVOICES
 from jobs.ledger.columns import AMOUNT, RATED
@@ -37,11 +38,12 @@ OF_SELLER = (
     "legal_entity_id", "tax_policy", "seller_country", "seller_region", "currencies", "tax_per", "tax_method",
     "round_off_currency", "round_off_unit",
 )  # fmt: skip
+OF_SELLER_AND_CUSTOMER = ("below_threshold", "registered_there")
 SELLERS = (
     "tenant_id string, offers array<struct<at: int, serves: array<string>, serves_others: boolean, products: array<string>, sold_from: "
     "date, sold_to: date, legal_entity_id: string, tax_policy: string, seller_country: string, seller_region: string, currencies: "
-    "array<string>, tax_per: string, tax_method: string, round_off_currency: string, "
-    "round_off_unit: decimal(18,3)>>"
+    "array<string>, tax_per: string, tax_method: string, round_off_currency: string, round_off_unit: decimal(18,3), "
+    "below_threshold_until: date, registered_in: array<string>>>"
 )
 
 
@@ -59,6 +61,7 @@ def sellers(spark: SparkSession, tenants: Sequence[Tenant], taxes: Taxes, roundi
             told = (
                 entity.id, entity.tax_policy, entity.country, _region_of(entity), list(entity.currencies),
                 where.per, where.method, off.currency if off else None, off.unit if off else None,
+                entity.below_threshold_until, sorted(entity.tax_ids),
             )  # fmt: skip
             offers += [
                 (order, list(entity.serves), order == 0, list(sale.products), sale.valid_from, sale.valid_to, *told)
@@ -106,8 +109,11 @@ def sold(charges: DataFrame, customers: DataFrame, selling: DataFrame, classed: 
     charges: as billed() returns them. customers: as customers.customers() does. selling, classed: as sellers() and products() do.
     A charge that nobody sells keeps a null legal_entity_id.
     """
-    known = charges.join(customers, on=["tenant_id", "account_id"], how="left").withColumn(
-        "tax_day", F.last_day("service_period")
+    known = (
+        charges.join(customers, on=["tenant_id", "account_id"], how="left")
+        .withColumn("tax_day", F.last_day("service_period"))
+        .withColumn("in_eu", in_union(F.col("tax_day")))
+        .drop("union_from", "union_to")
     )
     day = F.col("s.tax_day")
     in_force = (day >= F.col("p.valid_from")) & (F.col("p.valid_to").isNull() | (day < F.col("p.valid_to")))
@@ -142,7 +148,15 @@ def _with_seller(rows: DataFrame, selling: DataFrame) -> DataFrame:
 
     best = F.array_min(F.transform(F.filter("offers", fits), ranked))
     known = rows.join(F.broadcast(selling), on="tenant_id", how="left").withColumn("seller", best["offer"])
-    return known.select(*rows.columns, *(F.col(f"seller.{name}").alias(name) for name in OF_SELLER))
+    there = {
+        "below_threshold": day < F.col("seller.below_threshold_until"),
+        "registered_there": F.array_contains("seller.registered_in", F.col("vat_country")),
+    }
+    return known.select(
+        *rows.columns,
+        *(F.col(f"seller.{name}").alias(name) for name in OF_SELLER),
+        *(F.coalesce(there[name], F.lit(False)).alias(name) for name in OF_SELLER_AND_CUSTOMER),
+    )
 
 
 def lines(decided: DataFrame, policy: RoundingPolicy) -> DataFrame:
