@@ -47,7 +47,7 @@ test-faults: setup ## Processes killed between every two commits, and a stage by
 test-real: setup ## Thirteen months of a real retailer by one backfill, every figure recomputed from its files
 	@$(BIN)/python -m pytest tests/real $(ARGS)
 
-check-documents: run ## Every file of the simulated months' documents by the official rules, not only the sampled share
+check-documents: setup ## After make run: every file of its documents by the official rules, not only the sampled share
 	@for month in 2026-01 2026-02 2026-03; do $(BIN)/countinghouse validate-documents --period $$month || exit 1; done
 
 lint: setup ## What reviewers need not look for: ruff, format, mypy
