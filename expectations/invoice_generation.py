@@ -213,10 +213,16 @@ def documents() -> ExpectationSuite:
                 "The customer's system would refuse the invoice.",
             ),
             no_rows(
+                "every document's seller is known",
+                "startswith(left_out, 'unknown_seller')",
+                "concat(invoice_id, ' ', left_out)",
+                "What was issued shows who issued it. Put the legal entity back into conf/tenants/, with what it was called by then.",
+            ),
+            no_rows(
                 "every document has a PDF",
                 f"format = 'pdf' AND NOT ({made})",
                 "concat(invoice_id, ' ', left_out)",
-                "There would be nothing to send. Write the name in letters that a font shows.",
+                "There would be nothing to send; docs/documents.md says what each code means. Write the name in letters that a font shows.",
             ),
             no_rows(
                 "every document has a UBL file",

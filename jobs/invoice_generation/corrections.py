@@ -240,7 +240,7 @@ def account(staged: DataFrame, staged_lines: DataFrame, invoices: DataFrame, all
     named = staged.where(F.col("original_invoice_id").isNotNull()).select(
         "tenant_id", F.col("original_invoice_id").alias("invoice_id")
     )
-    asked = F.broadcast(named.distinct())
+    asked = named.distinct()  # as many as a month corrects, so not for one process to hold
     headers = invoices.unionByName(staged, allowMissingColumns=True)
     about = headers.withColumn("about", F.coalesce("original_invoice_id", "invoice_id")).join(
         asked.withColumnRenamed("invoice_id", "about"), on=["tenant_id", "about"], how="left_semi"

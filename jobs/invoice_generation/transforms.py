@@ -34,6 +34,8 @@ OF_CHARGE = ("kind", "price_id")  # what a line's charge is, for those who look 
 OF_TAX = ("exemption_code", "exemption_reason")  # what a document has to tell of an untaxed line
 HELD = ("hold_code", "hold_reason")
 DOCUMENT = ("tenant_id", "period", "legal_entity_id", "account_id", "currency")
+# By document before it has an id: windows over these move a line once. What tells most rows apart goes first, for they are sorted by it.
+TOGETHER = ("account_id", "tenant_id", "period", "legal_entity_id", "currency", "original_invoice_id")
 OF_SELLER = (
     "legal_entity_id", "tax_policy", "seller_country", "seller_region", "currencies", "tax_per", "tax_method",
     "round_off_currency", "round_off_unit",
@@ -166,12 +168,12 @@ def lines(decided: DataFrame, policy: RoundingPolicy) -> DataFrame:
     OF_CHARGE, OF_TAX and HELD beside. A document is a legal entity, an account, a currency and a month, and what it takes back of an
     earlier document is one by itself; it is a credit note when its lines add up to less than nothing. Rounding: docs/decisions/0001-rounding.md
     """
-    inside = Window.partitionBy(*DOCUMENT, "original_invoice_id")
-    ordered = inside.orderBy("product_id", "service_period", "charge_id")
+    ordered = Window.partitionBy(*TOGETHER).orderBy("product_id", "service_period", "charge_id")
+    whole = ordered.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
     numbered = decided.select(
         "*",
         F.row_number().over(ordered).alias("line_no"),
-        F.sum("amount").over(inside).alias("document_amount"),
+        F.sum("amount").over(whole).alias("document_amount"),
         F.coalesce(F.sum("amount").over(ordered.rowsBetween(Window.unboundedPreceding, -1)), F.lit(0))
         .cast(RATED)
         .alias("before"),
@@ -196,7 +198,7 @@ def lines(decided: DataFrame, policy: RoundingPolicy) -> DataFrame:
             "hold_reason": F.coalesce("hold_reason", F.when(unwanted, foreign)),
         }
     )
-    taxed = amounts.with_taxes(identified)
+    taxed = amounts.with_taxes(identified, TOGETHER)
     columns = [field.name for field in INVOICE_LINES.schema.fields if field.name != "publication_id"]
     return taxed.select(*columns, *OF_DOCUMENT, *OF_CHARGE, *OF_TAX, *HELD)
 
@@ -206,7 +208,7 @@ def held(all_lines: DataFrame, holding: Holding) -> DataFrame:
 
     all_lines: as lines() returns them. A document is held as a whole when one of its lines is, or when the policy says so of its total.
     """
-    inside = Window.partitionBy("tenant_id", "period", "invoice_id")
+    inside = Window.partitionBy(*TOGETHER)
     net = F.sum("line_amount").over(inside)
     smallest = F.lit(None).cast(AMOUNT)
     for currency, amount in sorted(holding.minimum.items()):
