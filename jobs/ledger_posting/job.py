@@ -143,6 +143,7 @@ def _happened(house: House) -> DataFrame:
         events.of_payables(house.read("payables.decisions"), month),
         events.of_payments(house.read("payables.payment_instructions"), month),
         events.of_applications(house.read("cash.applications"), month),
+        events.of_prepayments(house.read("invoicing.prepayments"), house.read("invoicing.invoices"), month),
     )
     return reduce(DataFrame.unionByName, sources)
 

@@ -107,6 +107,11 @@ def audit(invocation: Invocation) -> Outcome:
     if written["status"] == NOTHING_TO_DO:
         return Outcome(invocation.run_id, 0, NOTHING_TO_DO, f"{invocation.stage} {invocation.period}: nothing to judge.")
     run = _restore(invocation, written)
+    turns = _turns(run.units)
+    if turns and ops.still(run.units, run.attempt) and not ops.still(turns, run.attempt):
+        say(f"{run.run_id}: another run went first. Doing it again from what that run has left, before it is judged.")
+        write(invocation)
+        return audit(invocation)
     job = job_of(invocation.stage)
     stage = BY_NAME[invocation.stage]
     with records.recorded(invocation, run.attempt, "audit", run) as told, session() as spark:
