@@ -110,7 +110,8 @@ def _plan_issue(snapshot: Snapshot, period: Period, invocation: Invocation) -> l
                     CARRIED: ", ".join(waiting),
                 },
                 configuration=_configuration(tenant, told, period.last_day)
-                | {"settings": policy.resolved_for(name, (entity.country for entity in tenant.legal_entities), issue_date)},
+                | {"settings": policy.resolved_for(name, (entity.country for entity in tenant.legal_entities))}
+                | prepaying.configuration(policy, name, issue_date),
                 parameters={"issue_date": str(issue_date)},
             )
         )

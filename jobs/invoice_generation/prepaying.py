@@ -44,6 +44,12 @@ def inputs(snapshot: Snapshot, tenant: str, policy: Settings, issue_date: date) 
     return {UNAPPLIED: cash.fingerprint if cash else ""}
 
 
+def configuration(policy: Settings, tenant: str, issue_date: date) -> dict[str, str]:
+    """The part of the policy that a tenant's documents of a day depend on; empty where nothing is deducted."""
+    deducting = policy.deducts(tenant, issue_date)
+    return {"prepayments": deducting.resolved()} if deducting else {}
+
+
 def concerned(house: House, policy: Settings, issue_date: date) -> bool:
     """Whether a run may move prepaid money: to deduct it, or to give back what was deducted."""
     before = {unit.tenant_id for unit in house.snapshot.latest if (unit.stage, unit.lane) == (INVOICE_GENERATION.name, LANE)}

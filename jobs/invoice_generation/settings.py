@@ -175,15 +175,13 @@ class Settings(config.Strict):
     def _one_policy_a_day(cls, told: tuple[Prepayments, ...]) -> tuple[Prepayments, ...]:
         return tuple(one_a_day(told))
 
-    def resolved_for(self, tenant: str, countries: Iterable[str], issue_date: date) -> str:
-        """The part that what a tenant issues on a day depends on, as canonical JSON; countries: of its legal entities. How it is rendered is not."""
+    def resolved_for(self, tenant: str, countries: Iterable[str]) -> str:
+        """The part that what a tenant issues depends on, as canonical JSON; countries: of its legal entities. How it is rendered is not."""
         told = self.model_dump(mode="json", exclude={"documents", "issue_control", "numbering", "prepayments", "returns"})
         told["issue_control"] = self.issue_control_of(tenant).model_dump(mode="json", exclude={"tenants"})
         told["numbering"] = {
             country: self.numbering_of(country).model_dump(mode="json") for country in sorted(set(countries))
         }
-        deducting = self.deducts(tenant, issue_date)
-        told["prepayments"] = deducting.rule if deducting else None
         named = self.returns is not None and tenant in self.returns.tenants
         told["returns"] = self.returns.months if named and self.returns else None
         return json.dumps(told, sort_keys=True, ensure_ascii=False)
