@@ -102,7 +102,7 @@ def take(house: House, place: str, passing: Sequence[str], note: Mapping[str, ob
     }  # fmt: skip
     for _ in range(delta_log.RETRIES):
         standing = ops.fences(turns)  # read before the snapshot: what is published after it has moved one of them
-        now = House(house.spark, Snapshot.now(), house.run)
+        now = house.looking_again()
         if own_id in now.snapshot.complete:
             return
         _all_there(now, place, list(units))
