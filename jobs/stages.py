@@ -24,6 +24,7 @@ class Stage:
     lanes: tuple[str, ...] = ("main",)  # parts that are run, judged and published one without the other
     in_turn: bool = False  # its runs go on from each other, so two of one tenant never publish side by side
     looks_back: bool = False  # it reads what it has left itself, but of frozen months: two may run side by side
+    parts: tuple[str, ...] = ()  # lanes that a run of its main lane publishes before the rest of it, which must then follow
     earlier_runs_of: tuple[str, ...] = ()  # stages that come after it, of which it reads what earlier runs have left
     lane_gates: tuple[tuple[str, tuple[str, ...]], ...] = ()  # lane -> the gates that judge it alone, and no other lane
 
@@ -72,6 +73,7 @@ INVOICE_GENERATION = Stage(
     lanes=("main", "documents"),  # what is issued stands, whether or not it can be rendered
     lane_gates=(("documents", ("documents",)),),
     looks_back=True,  # documents are made of what the main lane has issued; drafts stand beside earlier months
+    parts=("prepayments",),  # money is taken before the documents that take it are numbered
     earlier_runs_of=("cash_matching",),  # money that is on account when a month is issued
 )  # fmt: skip
 PAYABLE_VALIDATION = Stage(

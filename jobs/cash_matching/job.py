@@ -62,7 +62,7 @@ def _inputs(snapshot: Snapshot, tenant: str, period: Period) -> dict[str, str]:
     month = period.month.key
     found: dict[str, str] = {}
     for unit, publication in snapshot.latest.items():
-        if unit.tenant_id == tenant and (unit.stage, unit.lane) == (INVOICE_GENERATION.name, "prepayments"):
+        if unit.tenant_id == tenant and unit.stage == INVOICE_GENERATION.name and unit.lane in INVOICE_GENERATION.parts:
             found[unit.id] = publication.fingerprint  # of any month: it has taken what is here to be applied
         if unit.tenant_id != tenant or not (unit.period == "all" or unit.period <= month):
             continue

@@ -23,9 +23,7 @@ from jobs.runtime.house import House, Snapshot
 from jobs.runtime.ops import Publication, TableVersion, Unit
 from jobs.stages import CASH_MATCHING, INVOICE_GENERATION
 
-LANE = (
-    "prepayments"  # the unit by which a month's money is taken; it is published with the month's documents, and before them
-)
+LANE = INVOICE_GENERATION.parts[0]  # the unit by which a month's money is taken, before its documents are numbered
 TAKEN = "prepayments"  # the place of staged prepayments among those of the staged tables; its rows bear an id of their own
 UNAPPLIED, APPLICATIONS = "cash.unapplied", "cash.applications"
 
@@ -87,14 +85,11 @@ def take(house: House, place: str, passing: Sequence[str], note: Mapping[str, ob
 
     Raises OutOfTurn where cash matching has applied some of it since. A run that was killed afterwards finds it taken and goes on.
     """
-    rows = {
-        tenant: count for tenant, count in delta_log.staged_rows(delta_log.staged_files(place)).items() if tenant in passing
-    }
-    if not rows:
-        return
     own_id, month = _own_id(house), house.run.month
-    units = {tenant: Unit(INVOICE_GENERATION.name, tenant, month.key, LANE) for tenant in sorted(rows)}
-    holders = [unit for unit in house.run.units if unit.tenant_id in rows]
+    lanes = {tenant: Unit(INVOICE_GENERATION.name, tenant, month.key, LANE) for tenant in passing}
+    counts = delta_log.staged_rows(delta_log.staged_files(place))
+    units = {tenant: unit for tenant, unit in sorted(lanes.items()) if counts.get(tenant)}
+    holders = [unit for unit in house.run.units if unit.tenant_id in units]
     turns = [Unit(CASH_MATCHING.name, tenant, "turn") for tenant in units]
     told = dict(note) | {
         "publication_id": own_id, "tenants": list(units),
@@ -103,8 +98,14 @@ def take(house: House, place: str, passing: Sequence[str], note: Mapping[str, ob
     for _ in range(delta_log.RETRIES):
         standing = ops.fences(turns)  # read before the snapshot: what is published after it has moved one of them
         now = house.looking_again()
-        if own_id in now.snapshot.complete:
+        taken_by = {now.snapshot.latest[unit].publication_id for unit in lanes.values() if unit in now.snapshot.latest}
+        if own_id in taken_by or not (units or taken_by):
             return
+        if taken_by:
+            raise OutOfTurn(
+                f"invoice_generation {month}: another run has taken money for documents of this month meanwhile. Nothing was taken here; "
+                f"that run is finished first. Run this again."
+            )
         _all_there(now, place, list(units))
         version = delta_log.promote(PREPAYMENTS, place, own_id, units, str(month.first_day), told)
         faults.reach("publish:prepayments")
@@ -116,7 +117,11 @@ def take(house: House, place: str, passing: Sequence[str], note: Mapping[str, ob
                 publication_id=own_id,
                 fingerprint=digest(unit.id, own_id),
                 inputs={},
-                tables=(TableVersion(PREPAYMENTS.name, version, rows[tenant]),),
+                tables=(TableVersion(PREPAYMENTS.name, version, counts[tenant]),),
+                configuration_hash=str(note["configuration_hash"]),
+                code_version=str(note["code_version"]),
+                actor=str(note["actor"]),
+                dag_run_id=str(note["dag_run_id"]),
                 fenced=False,
             )
             for tenant, unit in units.items()
@@ -156,4 +161,4 @@ def _receipts(house: House) -> DataFrame:
 
 def _own_id(house: House) -> str:
     """The publication by which this run's money is taken: another than that of its documents, which come later."""
-    return digest(house.run.publication_id, LANE)[:32]
+    return ops.part_id(house.run.publication_id, LANE)

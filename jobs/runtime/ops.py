@@ -20,6 +20,7 @@ from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError
 
 from jobs.runtime import delta_log
+from jobs.runtime.config import digest
 from jobs.runtime.errors import OutOfTurn, RunBroke, Superseded
 
 RUNS, PUBLICATIONS, GATE_RESULTS, METRICS = "ops.runs", "ops.publications", "ops.gate_results", "ops.metrics"
@@ -271,6 +272,11 @@ def complete(done: Sequence[Publication], note: dict[str, Any], turns: Sequence[
         _compact_sometimes(PUBLICATIONS)
         return
     raise RunBroke("ops.publications could not be written. Nothing became visible; run this again.")
+
+
+def part_id(publication_id: str, lane: str) -> str:
+    """What a part of a publication is known by that is published before the rest of it."""
+    return digest(publication_id, lane)[:32]
 
 
 def fences(units: Iterable[Unit]) -> dict[Unit, int]:

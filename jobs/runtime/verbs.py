@@ -256,12 +256,16 @@ def _finish_what_was_cut_short(asked: Invocation) -> None:
     """Roll forward what a dead process left between its first commit and its last, for the units asked for (law 4)."""
     stage = asked.stage
     complete = {publication.publication_id for publication in ops.all_publications()}
+
+    def in_part(publication_id: str) -> bool:
+        return any(ops.part_id(publication_id, lane) in complete for lane in BY_NAME[stage].parts)
+
     begun: dict[str, dict[str, Any]] = {}
     for row in ops.rows(ops.RUNS):
         if row["stage"] == stage and row["verb"] == "publish":
             if row["status"] == "started":
                 begun[row["publication_id"]] = row
-            elif row["status"] in ("done", "superseded"):
+            elif row["status"] == "done" or (row["status"] == "superseded" and not in_part(row["publication_id"])):
                 begun.pop(row["publication_id"], None)
     if asked.tenants:
         begun = {key: row for key, row in begun.items() if set(row["tenants"]) & set(asked.tenants)}

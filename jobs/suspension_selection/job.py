@@ -93,7 +93,11 @@ def _inputs(snapshot: Snapshot, tenant: str, period: Period, ledger: Publication
         is_fact = unit.stage == INGESTION.name and (
             unit.lane in FACTS or (unit.lane == "open_items" and unit.period <= period.month.key)
         )
-        took_cash = (unit.stage, unit.lane) == (INVOICE_GENERATION.name, "prepayments") and unit.period <= period.month.key
+        took_cash = (
+            unit.stage == INVOICE_GENERATION.name
+            and unit.lane in INVOICE_GENERATION.parts
+            and unit.period <= period.month.key
+        )
         if is_cash or is_fact or took_cash:
             told[unit.id] = publication.fingerprint
     return told

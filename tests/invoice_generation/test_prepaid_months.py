@@ -12,9 +12,11 @@ import pytest
 import yaml
 
 from jobs.invoice_generation import exact_checks
-from jobs.runtime import faults, identities
+from jobs.runtime import faults, identities, ops
 from jobs.runtime.books import visible_arrow
 from jobs.runtime.config import ROOT
+from jobs.runtime.errors import OutOfTurn, Superseded
+from jobs.runtime.ops import Unit
 from jobs.runtime.verbs import audit, publish, run_stage, write
 from tests.builders import ALPHA, asked, collected, conf_file, dropped, goes_through, plain, published, tenant_conf
 
@@ -239,15 +241,25 @@ def overtaken(spark, issued):
     cash("2026-09-01")
     waiting = asked("cash_matching", ALPHA, key="waits", period="2026-09-02")
     write(waiting)  # before the month is issued, and judged after it
-    outcome = publish(call)
+    honest = faults.reach
+
+    def another_begins(point):
+        if point == "publish:taken":
+            ops.register_attempt([Unit("invoice_generation", ALPHA, AUGUST)])
+        honest(point)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(faults, "reach", another_begins)
+        with pytest.raises(Superseded) as refused:
+            publish(call)
+    assert not isinstance(refused.value, OutOfTurn)
+    goes_through(AUGUST, "invoice_generation")
     for verb in (audit, publish):
         verb(waiting)
     posted(AUGUST)
-    return outcome
 
 
-def test_drafts_whose_money_went_elsewhere_are_made_again(spark, overtaken):
-    assert overtaken.status == "done"
+def test_drafts_whose_money_went_elsewhere_are_made_again_and_who_took_money_goes_on(spark, overtaken):
     assert asks(spark, AUGUST) == [("a-1", "12", "12", "0"), ("a-2", "120", "60", "60"), ("a-4", "60", "60", "0")]
     taken = [("a-1", "t-9", "12"), ("a-2", "t-3", "60"), ("a-4", "t-6", "60")]
     assert moved(spark, AUGUST) == [("a-1", "t-9", "12"), ("a-2", "t-3", "-240"), *taken[1:]]
