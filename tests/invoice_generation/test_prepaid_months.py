@@ -134,13 +134,12 @@ def test_what_is_on_account_is_told_apart_from_what_is_only_suggested(charged):
     }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def cut_short(charged):
-    """The issue of July dies when it has taken the money and has no numbers yet; then a day of cash is matched."""
+def dying(at):
+    """The issue of July dies at some point."""
     honest = faults.reach
 
     def dies(point):
-        if point == "publish:taken":
+        if point == at:
             raise KeyboardInterrupt
         honest(point)
 
@@ -148,8 +147,25 @@ def cut_short(charged):
         patched.setattr(faults, "reach", dies)
         with pytest.raises(KeyboardInterrupt):
             goes_through(JULY, "invoice_generation")
-    cash("2026-08-04")
+
+
+@pytest.fixture(scope="module")
+def begun(charged):
+    """It dies when the rows stand in their table and nothing says so yet."""
+    dying("publish:prepayments")
     return charged
+
+
+def test_money_is_not_taken_by_what_nobody_completes(spark, begun):
+    assert moved(spark, JULY) == []
+
+
+@pytest.fixture(scope="module")
+def cut_short(begun):
+    """It goes on, and dies when it has taken the money and has no numbers yet; then a day of cash is matched."""
+    dying("publish:taken")
+    cash("2026-08-04")
+    return begun
 
 
 def test_money_that_is_taken_is_gone_although_its_invoices_are_not_there_yet(spark, cut_short):
