@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
+import yaml
 from chispa import assert_df_equality
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
@@ -15,6 +16,9 @@ from jobs.cash_matching.tables import APPLICATIONS, UNAPPLIED
 from jobs.invoice_generation import prepayments
 from jobs.invoice_generation.tables import PREPAYMENTS
 from jobs.ledger import receipts
+from jobs.runtime.check_conf import check
+from jobs.runtime.config import ROOT
+from jobs.runtime.errors import ConfigError
 from tests.builders import ALPHA, BETA, collected, failures, frame, invoice_settings, invoices, issued, judged, table_of
 
 ISSUED_ON = date(2026, 8, 1)
@@ -359,3 +363,10 @@ def test_a_policy_holds_for_its_tenants_from_its_day_on():
 def test_policies_that_contradict_each_other_are_refused(policies, said):
     with pytest.raises(ValueError, match=said):
         invoice_settings(prepayments=policies)
+
+
+def test_a_policy_of_no_tenant_is_found_by_check_conf(write_conf):
+    policy = yaml.safe_load((ROOT / "conf" / "invoice_generation.yaml").read_text())
+    write_conf("invoice_generation.yaml", policy | {"prepayments": [POLICY | {"tenants": ["phoenics"]}]})
+    with pytest.raises(ConfigError, match="prepayments, p v1 names tenant 'phoenics'; did you mean 'phoenix'?"):
+        check()
