@@ -209,6 +209,7 @@ def _write_issue(house: House) -> Written:
     )
     documents = _with(headers, more.headers if more else None)
     if prepaying.concerned(house, policy, issue_date):
+        documents = _set_down(house, documents)
         staged[prepaying.TAKEN] = prepaying.write(house, documents, policy, issue_date)
         documents = prepayments.deducted(documents, house.staged(PREPAYMENTS.name))
     staged["invoicing.invoices"] = house.stage(documents, "invoicing.invoices")
@@ -219,6 +220,13 @@ def _write_issue(house: House) -> Written:
         _focus_rows(house, all_lines, accounts).write.mode("overwrite").parquet(staged[FOCUS_ROWS])
     every.unpersist()
     return Written(staged)
+
+
+def _set_down(house: House, documents: DataFrame) -> DataFrame:
+    """Headers written beside the candidates, for they are read several times over."""
+    place = house.beside("headers")
+    documents.write.mode("overwrite").parquet(place)
+    return house.spark.read.parquet(place)
 
 
 def _taking_back(house: House) -> list[str]:

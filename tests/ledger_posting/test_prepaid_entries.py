@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
 from jobs.ingestion.tables import RECEIVABLES
@@ -74,3 +76,36 @@ def test_the_item_is_open_with_what_is_left_to_pay(spark, documents, money, open
         transforms.sub_ledger(transforms.journal_lines(every, rules), items), "control", "items"
     ):
         assert control == of_items
+
+
+def item(document="i-1", period="2026-06-01", **more):
+    """A row of ledger.open_items: an invoice over 12 that was paid."""
+    return {
+        "tenant_id": ALPHA, "period": period, "ledger_account": RECEIVABLE, "legal_entity_id": "alpha-uk", "party_id": "a-1",
+        "document_id": document, "document_number": f"N-{document}", "document_date": "2026-06-01", "due_date": "2026-06-30", "currency": "GBP",
+        "original_amount": "12", "open_amount": "0",
+    } | more  # fmt: skip
+
+
+def test_a_document_that_was_paid_keeps_its_name_when_it_is_corrected(spark):
+    """Its item was closed: nothing of it would be carried on, and the credit note alone has neither number nor due date."""
+    before = frame(spark, OPEN_ITEMS.schema, [item(), item("i-2")])
+    documents = invoices(spark, NOTE)
+    journal = transforms.journal_lines(events.of_invoices(documents, JULY), transforms.rules(spark, settings_in_force()))
+    told = events.documents(documents, frame(spark, RECEIVABLES.schema, []), frame(spark, DECISIONS.schema, []))
+    items = transforms.open_items(before, journal, told, JULY)
+    assert collected(items, "document_id", "document_number", "original_amount", "open_amount") == [
+        ("i-1", "N-i-1", "0", "-12")
+    ]
+
+
+def test_what_was_closed_before_is_found_as_it_stood_last(spark):
+    earlier = [
+        item(period="2026-04-01", open_amount="5"), item(period="2026-05-01"), item("i-2", period="2026-04-01"), item("i-3"),
+        item("i-4", period="2026-05-01", tenant_id="beta"), item(tenant_id="beta"),
+    ]  # fmt: skip
+    corrected = frame(spark, "tenant_id string, document_id string", [
+        {"tenant_id": ALPHA, "document_id": document} for document in ("i-1", "i-1", "i-3", "i-9")
+    ])  # fmt: skip
+    found = transforms.closed_before(frame(spark, OPEN_ITEMS.schema, earlier), corrected)
+    assert collected(found, "tenant_id", "document_id", "period", "open_amount") == [(ALPHA, "i-1", date(2026, 5, 1), "0")]
