@@ -35,7 +35,7 @@ run: setup ## Three simulated months through Airflow: files to posted invoices, 
 test: setup ## The tests that hold on every commit (twelve minutes at most on two cores)
 	@$(BIN)/python -m pytest tests --ignore=tests/ui --ignore=tests/faults --ignore=tests/real --ignore=tests/benchmarks -m "not slow" $(ARGS)
 
-test-slow: setup ## Whole runs of payables, cash and suspension on one home, and large real files
+test-slow: setup ## Whole runs of several stages on one home, vectors through the stages, a server of its own, large real files
 	@$(BIN)/python -m pytest tests --ignore=tests/ui --ignore=tests/faults --ignore=tests/real --ignore=tests/benchmarks -m slow $(ARGS)
 
 test-ui: setup ## In headless Chromium: three months backfilled, and a red one mended, through the Airflow UI

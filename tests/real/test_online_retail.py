@@ -1,6 +1,6 @@
 """Thirteen months of a real retailer, landed by a mapping alone and billed by one backfill in Airflow: `make test-real`.
 
-Not part of `make test`: it takes a quarter of an hour. Every figure is recomputed here from the files, in plain
+Not part of `make test`: it takes half an hour. Every figure is recomputed here from the files, in plain
 Python with decimals. It writes artifacts/online-retail.md, the tables that docs/online-retail.md shows.
 """
 
@@ -471,7 +471,7 @@ def test_vat_is_charged_at_two_rates_within_the_union_and_at_none_outside_of_it(
 
 
 def test_numbers_of_a_series_follow_the_dates_of_its_documents(house: House):
-    """Months that run side by side take numbers as they come; the page's backfill runs one at a time."""
+    """Months are issued in order, and numbers are taken when a month is issued."""
     with Books(TENANT) as books:
         books.open("invoicing.invoices")
         turned_back = books.one(

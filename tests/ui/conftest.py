@@ -73,6 +73,16 @@ class Operator:
         told = self.call("POST", f"dags/{dag_id}/dagRuns", {"logical_date": None, "partition_key": period})
         return str(told["dag_run_id"])
 
+    def stop_the_scheduled(self, dag_id: str) -> None:
+        """Unpausing starts the newest period too; it would wait for what has never landed, and the runs of a DAG go one by one."""
+        path = f"dags/{dag_id}/dagRuns"
+        begun = self.until(
+            lambda: {one["dag_run_id"]: one["state"] for one in self.call("GET", f"{path}?run_type=scheduled")["dag_runs"]},
+            lambda states: len(states) == 1,
+        )
+        for scheduled in begun:
+            self.call("PATCH", f"{path}/{quote(scheduled)}?update_mask=state", {"state": "failed"})
+
     def ended(self, dag_id: str, run: str) -> str:
         """How a run ended, once it has."""
         path = f"dags/{dag_id}/dagRuns/{quote(run)}"

@@ -46,7 +46,7 @@ def ready(shared_home: Path) -> Path:
 
 def test_nobody_approves_what_they_have_asked_for(operator: Operator, approver: Operator) -> None:
     run = operator.triggered(DAG, DAY)
-    stop_the_scheduled(operator)
+    operator.stop_the_scheduled(DAG)  # it would wait for cash that never comes, and our day for it
     operator.look_away()
     approver.look_away()
     waits_for_a_person(operator, run)
@@ -68,17 +68,6 @@ def test_nobody_approves_what_they_have_asked_for(operator: Operator, approver: 
     (published,) = (found for unit, found in ops.publications().items() if unit.stage == STAGE)
     assert (published.actor, published.dag_run_id) == (USER, run)
     assert f"approved by {APPROVER}" in {row["reason"] for row in ops.rows(ops.RUNS) if row["verb"] == "publish"}
-
-
-def stop_the_scheduled(operator: Operator) -> None:
-    """Unpausing starts the newest day too; it would wait for cash that never comes, and our day for it."""
-    path = f"dags/{DAG}/dagRuns"
-    begun = operator.until(
-        lambda: {one["dag_run_id"]: one["state"] for one in operator.call("GET", f"{path}?run_type=scheduled")["dag_runs"]},
-        lambda states: len(states) == 1,
-    )
-    for scheduled in begun:
-        operator.call("PATCH", f"{path}/{quote(scheduled)}?update_mask=state", {"state": "failed"})
 
 
 def waits_for_a_person(operator: Operator, run: str) -> None:

@@ -34,6 +34,7 @@ def test_operator_clears_one_task_after_the_price_has_come(operator: Operator, r
     page = operator.page
     assert operator.ended("ingest", operator.triggered("ingest", MONTH)) == "success"
     month = operator.triggered("monthly_billing", MONTH)
+    operator.stop_the_scheduled("monthly_billing")
     operator.look_away()
     assert operator.ended("monthly_billing", month) == "failed"
     before = operator.tasks("monthly_billing", month)
