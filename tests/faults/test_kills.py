@@ -101,7 +101,8 @@ def outputs(step: str) -> list[str]:
     stage, _, lane = step.partition(" ")
     if lane:
         return [RENDERED]
-    return [name for name in BY_NAME[stage].outputs if name != RENDERED and (stage != "ingestion" or name in LANDED)]
+    elsewhere = (RENDERED, "invoicing.prepayments")  # nothing is prepaid here; test_prepaid_months.py dies at taking money
+    return [name for name in BY_NAME[stage].outputs if name not in elsewhere and (stage != "ingestion" or name in LANDED)]
 
 
 def points(stage: str) -> list[str]:
