@@ -8,7 +8,7 @@ STAMP := $(VENV)/.ready
 SOURCES := jobs expectations dags tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check-machine run test test-slow test-ui test-faults test-real lint format bench airflow sql check-conf status report zip lock clean
+.PHONY: help setup check-machine run test test-slow test-ui test-faults test-real check-documents lint format bench airflow sql check-conf status report zip lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  make %-14s %s\n", $$1, $$2}'
@@ -46,6 +46,9 @@ test-faults: setup ## Processes killed between every two commits, and a stage by
 
 test-real: setup ## Thirteen months of a real retailer by one backfill, every figure recomputed from its files
 	@$(BIN)/python -m pytest tests/real $(ARGS)
+
+check-documents: setup ## After make run: every file of its documents by the official rules, not only the sampled share
+	@for month in 2026-01 2026-02 2026-03; do $(BIN)/countinghouse validate-documents --period $$month || exit 1; done
 
 lint: setup ## What reviewers need not look for: ruff, format, mypy
 	@$(BIN)/ruff check $(SOURCES) scripts

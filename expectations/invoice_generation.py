@@ -146,6 +146,63 @@ def corrections() -> ExpectationSuite:
     )
 
 
+def prepayments() -> ExpectationSuite:
+    """Over prepaid money that moves, and the documents it moves for: one row per movement, and one per document."""
+    return suite(
+        "invoice_generation.prepayments",
+        [
+            no_rows(
+                "money moves once",
+                "times <> 1",
+                "prepayment_id",
+                "The same receipt would pay the same invoice twice.",
+            ),
+            no_rows(
+                "every movement is of some money",
+                "prepayment_id IS NOT NULL AND coalesce(amount, 0) = 0",
+                "prepayment_id",
+                "A movement of nothing tells of a payment that was not made.",
+            ),
+            no_rows(
+                "what is taken is on account of the invoiced customer",
+                "amount > 0 AND receipt_left IS NULL",
+                "concat('transaction ', transaction_id)",
+                "Another customer's money would be used, or money that cash matching has applied meanwhile: clear the write of this stage.",
+            ),
+            no_rows(
+                "no receipt is taken beyond what it has left",
+                "amount > 0 AND receipt_taken > receipt_left",
+                "concat('transaction ', transaction_id)",
+                "Money would be spent twice. Where cash matching has applied some of it meanwhile, clear the write of this stage.",
+            ),
+            no_rows(
+                "a document shows what it takes",
+                "coalesce(prepaid, 0) <> coalesce(taken, 0)",
+                "invoice_id",
+                "The customer would be asked for money that was used already, or not for money that is owed.",
+            ),
+            no_rows(
+                "only invoices take money, and no more than they ask for",
+                "prepaid <> 0 AND (document_type <> 'invoice' OR prepaid < 0 OR payable < 0 OR payable IS NULL)",
+                "invoice_id",
+                "A credit note would be paid by the customer, or an invoice paid beyond its amount.",
+            ),
+            no_rows(
+                "no more is given back than was taken",
+                "amount < 0 AND (held IS NULL OR held < 0)",
+                "prepayment_id",
+                "Customers would get money that never came.",
+            ),
+            no_rows(
+                "an invoice that is taken back keeps no more than it asks for",
+                "kept > greatest(asked, 0) OR kept < 0",
+                "invoice_id",
+                "Money would stay with an invoice that nobody owes any more.",
+            ),
+        ],
+    )
+
+
 def issue_control() -> ExpectationSuite:
     """Over drafts beside the months before: one row per figure that is compared. What is beyond its limit asks a second person."""
 
@@ -213,10 +270,16 @@ def documents() -> ExpectationSuite:
                 "The customer's system would refuse the invoice.",
             ),
             no_rows(
+                "every document's seller is known",
+                "startswith(left_out, 'unknown_seller')",
+                "concat(invoice_id, ' ', left_out)",
+                "What was issued shows who issued it. Put the legal entity back into conf/tenants/, with what it was called by then.",
+            ),
+            no_rows(
                 "every document has a PDF",
                 f"format = 'pdf' AND NOT ({made})",
                 "concat(invoice_id, ' ', left_out)",
-                "There would be nothing to send. Write the name in letters that a font shows.",
+                "There would be nothing to send; docs/documents.md says what each code means. Write the name in letters that a font shows.",
             ),
             no_rows(
                 "every document has a UBL file",

@@ -24,6 +24,8 @@ class Stage:
     lanes: tuple[str, ...] = ("main",)  # parts that are run, judged and published one without the other
     in_turn: bool = False  # its runs go on from each other, so two of one tenant never publish side by side
     looks_back: bool = False  # it reads what it has left itself, but of frozen months: two may run side by side
+    parts: tuple[str, ...] = ()  # lanes that a run of its main lane publishes before the rest of it, which must then follow
+    earlier_runs_of: tuple[str, ...] = ()  # stages that come after it, of which it reads what earlier runs have left
     lane_gates: tuple[tuple[str, tuple[str, ...]], ...] = ()  # lane -> the gates that judge it alone, and no other lane
 
     def gates_of(self, lane: str) -> tuple[str, ...]:
@@ -59,16 +61,20 @@ INVOICE_GENERATION = Stage(
     inputs=(
         "raw.landed_files", "raw.accounts", "raw.exemptions", "raw.tax_rates", "raw.tax_registrations", "raw.invoice_corrections",
         "billing.charges", "billing.adjustments", "invoicing.carried_forward", "invoicing.invoices", "invoicing.invoice_lines",
-        "invoicing.invoice_taxes", "invoicing.corrections", "invoicing.documents",
+        "invoicing.invoice_taxes", "invoicing.corrections", "invoicing.documents", "invoicing.prepayments", "cash.unapplied",
+        "cash.applications",
     ),
     outputs=(
         "invoicing.invoices", "invoicing.invoice_lines", "invoicing.invoice_taxes", "invoicing.carried_forward",
         "invoicing.number_register", "invoicing.focus_files", "invoicing.corrections", "invoicing.documents",
+        "invoicing.prepayments",
     ),
-    gates=("invoices", "lines", "corrections", "issue_control", "focus", "documents"),
+    gates=("invoices", "lines", "corrections", "prepayments", "issue_control", "focus", "documents"),
     lanes=("main", "documents"),  # what is issued stands, whether or not it can be rendered
     lane_gates=(("documents", ("documents",)),),
     looks_back=True,  # documents are made of what the main lane has issued; drafts stand beside earlier months
+    parts=("prepayments",),  # money is taken before the documents that take it are numbered
+    earlier_runs_of=("cash_matching",),  # money that is on account when a month is issued
 )  # fmt: skip
 PAYABLE_VALIDATION = Stage(
     name="payable_validation",
@@ -95,6 +101,7 @@ CASH_MATCHING = Stage(
         "raw.open_items",
         "ledger.open_items",
         "cash.applications",
+        "invoicing.prepayments",
     ),
     outputs=("cash.applications", "cash.unapplied", "cash.suggestions"),
     gates=("conservation", "applications"),
@@ -105,7 +112,7 @@ SUSPENSION_SELECTION = Stage(
     name="suspension_selection",
     inputs=(
         "raw.landed_files", "raw.accounts", "raw.open_items", "raw.disputes", "raw.promises", "raw.exemptions", "ledger.open_items",
-        "cash.applications", "cash.unapplied", "cash.suggestions", "suspension.account_states",
+        "cash.applications", "cash.unapplied", "cash.suggestions", "invoicing.prepayments", "suspension.account_states",
     ),
     outputs=("suspension.candidates", "suspension.account_states"),
     gates=("candidates", "share"),
@@ -116,7 +123,7 @@ LEDGER_POSTING = Stage(
     name="ledger_posting",
     inputs=(
         "raw.landed_files", "raw.accounts", "raw.open_items", "raw.bank_transactions", "invoicing.invoices",
-        "invoicing.corrections", "payables.decisions",
+        "invoicing.corrections", "invoicing.prepayments", "payables.decisions",
         "payables.payment_instructions", "cash.applications", "ledger.journal_lines", "ledger.open_items",
     ),
     outputs=("ledger.journal_lines", "ledger.open_items", "ledger.trial_balance"),

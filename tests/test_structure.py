@@ -255,6 +255,7 @@ def test_a_stage_reads_only_what_an_earlier_one_writes(stage):
     earlier = NAMES[: NAMES.index(stage)]
     before = {stage, "ledger_posting"} if BY_NAME[stage].in_turn else set()  # what earlier runs have left
     before |= {stage} if BY_NAME[stage].looks_back else set()
+    before |= set(BY_NAME[stage].earlier_runs_of)
     assert {WRITER_OF[table] for table in BY_NAME[stage].inputs} <= {*earlier, *before}
 
 

@@ -14,6 +14,7 @@ from jobs.cash_matching.suggestions import payers, suggestions
 from jobs.cash_matching.tables import APPLICATIONS, SUGGESTIONS, UNAPPLIED
 from jobs.ledger.facts import current_accounts
 from jobs.ledger.periods import Period
+from jobs.ledger.receipts import spent
 from jobs.ledger.tenants import Tenant, chosen
 from jobs.runtime.contract import Invocation, Planned, Written
 from jobs.runtime.errors import UpstreamMissing
@@ -54,13 +55,15 @@ def plan(snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Pla
 
 
 def _inputs(snapshot: Snapshot, tenant: str, period: Period) -> dict[str, str]:
-    """What a day's run reads, by unit: bank lines, customers, and what the ledger has made receivables of.
+    """What a day's run reads, by unit: bank lines, customers, what the ledger has made receivables of, and money that invoices took.
 
     Not the ledger's own publications: they change with every application that was made here, and would wake this stage again.
     """
     month = period.month.key
     found: dict[str, str] = {}
     for unit, publication in snapshot.latest.items():
+        if unit.tenant_id == tenant and unit.stage == INVOICE_GENERATION.name and unit.lane in INVOICE_GENERATION.parts:
+            found[unit.id] = publication.fingerprint  # of any month: it has taken what is here to be applied
         if unit.tenant_id != tenant or not (unit.period == "all" or unit.period <= month):
             continue
         if unit.stage == INGESTION.name and unit.lane in FEEDS:
@@ -114,7 +117,10 @@ def audit(house: House) -> dict[str, DataFrame]:
     published, staged = house.read_all_months(APPLICATIONS.name), house.staged(APPLICATIONS.name)
     return {
         "conservation": transforms.conservation(
-            _transactions(house), published.unionByName(staged), house.staged(UNAPPLIED.name), _day(house)
+            _transactions(house),
+            spent(published.unionByName(staged), _prepayments(house)),
+            house.staged(UNAPPLIED.name),
+            _day(house),
         ),
         "applications": transforms.applications_account(staged, published, _receipts(house), _documents(house)),
     }
@@ -136,6 +142,15 @@ def _taken_over(house: House) -> DataFrame:
     return house.standing("raw.open_items")
 
 
+def _prepayments(house: House) -> DataFrame:
+    return house.read_all_months("invoicing.prepayments")
+
+
+def _spent(house: House) -> DataFrame:
+    """What is published of receipts that went to documents: matched to them, or deducted when they were issued."""
+    return spent(house.read_all_months(APPLICATIONS.name), _prepayments(house))
+
+
 def _names(house: House) -> DataFrame:
     """What customers are called, here and in the system they were taken over from."""
     return (
@@ -153,7 +168,7 @@ def _receipts(house: House) -> DataFrame:
         alone += [] if owners else [(name, tenant.legal_entities[0].id)]
     return transforms.receipts(
         _transactions(house),
-        house.read_all_months(APPLICATIONS.name),
+        _spent(house),
         house.spark.createDataFrame(owned, "tenant_id string, bank_account string, legal_entity_id string"),
         house.spark.createDataFrame(alone, "tenant_id string, sole_entity_id string"),
         _day(house),
@@ -168,6 +183,6 @@ def _documents(house: House) -> DataFrame:
     payers = _accounts(house).select("tenant_id", "account_id", "payer_account_id")
     return transforms.open_documents(
         items.join(F.broadcast(newest), on=["tenant_id", "period"], how="left_semi"),
-        house.read_all_months(APPLICATIONS.name),
+        _spent(house),
         payers,
     )

@@ -18,8 +18,9 @@ from pyspark.sql import functions as F
 from jobs.cash_matching.likeness import SAME, with_likest_numbers, with_names_likeness
 from jobs.cash_matching.settings import Settings
 from jobs.cash_matching.tables import SUGGESTIONS
-from jobs.cash_matching.transforms import CONTESTED, RECEIPT, SUM, told_amount
+from jobs.cash_matching.transforms import CONTESTED, SUM, told_amount
 from jobs.ledger.columns import AMOUNT
+from jobs.ledger.receipts import RECEIPT
 
 PART, MORE, CLOSE = 3_000, 2_000, 7_000  # how well an amount agrees that is a part of what is open, more, or nearly that
 SEVERAL_NAMED = 9_500  # all that was named together, where that is not what was paid

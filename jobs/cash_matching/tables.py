@@ -48,6 +48,7 @@ UNAPPLIED = Table(  # one row per receipt with money left, as of the day of the 
             optional("unapplied", AMOUNT),
             optional("booking_date", T.DateType()),
             optional("reason", T.StringType()),  # in words
+            optional("on_account", T.BooleanType()),  # the payer is a customer by IBAN, and nothing that is open is named
             PUBLICATION,
         ]
     ),

@@ -12,8 +12,8 @@ from jobs.cash_matching.tables import APPLICATIONS, UNAPPLIED
 from jobs.ledger.columns import AMOUNT, QUANTITY
 from jobs.ledger.identity import natural_id
 from jobs.ledger.money import NO_MINOR_UNITS, THREE_MINOR_UNITS
+from jobs.ledger.receipts import RECEIPT
 
-RECEIPT = ("tenant_id", "bank_account", "transaction_id")
 RECEIVABLE = "accounts_receivable"
 EXACT, SEVERAL = "exact_reference", "several_references"
 CONTESTED = "two receipts claim the same document"
@@ -25,16 +25,16 @@ REVERSAL = r"(^|/)RVSL$"  # as jobs/ingestion/camt.py marks the codes of entries
 # --- what came in, and what is open -------------------------------------------------------------------------------------
 
 
-def receipts(transactions: DataFrame, applications: DataFrame, owners: DataFrame, sole: DataFrame, day: date) -> DataFrame:
+def receipts(transactions: DataFrame, spent: DataFrame, owners: DataFrame, sole: DataFrame, day: date) -> DataFrame:
     """Money that came in up to a day and is not applied as a whole.
 
-    transactions: standing rows of raw.bank_transactions. applications: the published ones. owners: tenant_id, bank_account,
-    legal_entity_id. sole: tenant_id, sole_entity_id, of tenants that name no bank accounts at all.
+    transactions: standing rows of raw.bank_transactions. spent: what is published of it, as ledger.receipts.spent() returns it.
+    owners: tenant_id, bank_account, legal_entity_id. sole: tenant_id, sole_entity_id, of tenants that name no bank accounts at all.
     Returns the receipt's key, legal_entity_id (null: the account is nobody's), received, applied, unapplied, booking_date,
     is_reversal, and of the payer counterparty_name, counterparty_iban and text, in which references are looked for.
     """
     came_in = (F.col("amount") > 0) & (F.col("booking_date") <= F.lit(day))
-    before = applications.groupBy(*RECEIPT).agg(F.sum("amount").cast(AMOUNT).alias("applied"))
+    before = spent.groupBy(*RECEIPT).agg(F.sum("amount").cast(AMOUNT).alias("applied"))
     known = (
         transactions.where(came_in)
         .join(before, on=[*RECEIPT], how="left")
@@ -59,14 +59,14 @@ def receipts(transactions: DataFrame, applications: DataFrame, owners: DataFrame
     ).where(F.col("unapplied") != 0)
 
 
-def open_documents(items: DataFrame, applications: DataFrame, payers: DataFrame) -> DataFrame:
+def open_documents(items: DataFrame, spent: DataFrame, payers: DataFrame) -> DataFrame:
     """What customers still owe, document by document.
 
-    items: one month's snapshot of ledger.open_items. applications: all published ones, whether the snapshot knows them or
-    not. payers: tenant_id, account_id, payer_account_id.
+    items: one month's snapshot of ledger.open_items. spent: all that is published, whether the snapshot knows it or not, as
+    ledger.receipts.spent() returns it. payers: tenant_id, account_id, payer_account_id.
     open_amount is what the snapshot has open, and never more than the original amount less everything applied to it since.
     """
-    applied = applications.groupBy("tenant_id", "document_id").agg(F.sum("amount").cast(AMOUNT).alias("applied"))
+    applied = spent.groupBy("tenant_id", "document_id").agg(F.sum("amount").cast(AMOUNT).alias("applied"))
     owed = items.where((F.col("ledger_account") == RECEIVABLE) & (F.col("open_amount") > 0))
     rest = (F.col("original_amount") - F.coalesce("applied", F.lit(0).cast(AMOUNT))).cast(AMOUNT)
     return (
@@ -189,7 +189,8 @@ def decided(receipts: DataFrame, found: DataFrame, named: DataFrame, customers: 
     """Every receipt with what is to become of it.
 
     Adds customer_id (by IBAN, else by reference where all documents named are one customer's), by_iban, documents, named_amount,
-    and either rule (it is applied to exactly these documents) or reason (in words, why not).
+    on_account (the customer is known by IBAN and names nothing that is open), and either rule (it is applied to exactly these
+    documents) or reason (in words, why not).
     A receipt is applied when what it names is found, each number being that of one document, and is open to exactly the amount
     received, owed by one customer or by those the payer pays for, to the legal entity that received it; and when no other
     receipt of the run would be applied to one of the documents. Nothing depends on which receipt comes first.
@@ -232,6 +233,9 @@ def decided(receipts: DataFrame, found: DataFrame, named: DataFrame, customers: 
         )
     )
     judged = seen.withColumn("reason", obstacle)
+    named_otherwise = F.coalesce("is_ambiguous", F.lit(False)) | F.coalesce("is_foreign", F.lit(False))
+    names_something = (F.size("documents") > 0) | named_otherwise
+    is_theirs = F.col("by_iban") & F.col("legal_entity_id").isNotNull() & ~F.col("is_reversal")
     claims = judged.where(F.col("reason").isNull()).select(*RECEIPT, F.explode("documents.document_id").alias("document_id"))
     rivals = F.count(F.lit(1)).over(Window.partitionBy("tenant_id", "document_id"))
     contested = claims.select(*RECEIPT, rivals.alias("rivals")).where(F.col("rivals") > 1).select(*RECEIPT).distinct()
@@ -240,6 +244,7 @@ def decided(receipts: DataFrame, found: DataFrame, named: DataFrame, customers: 
     rule = F.when(F.size("documents") > 1, SEVERAL).otherwise(EXACT)
     return settled.withColumn("reason", reason).select(
         *receipts.columns, "customer_id", "by_iban", "documents", "named_amount", "reason",
+        (is_theirs & ~names_something).alias("on_account"),
         F.when(F.col("reason").isNull(), rule).alias("rule"),
     )  # fmt: skip
 
@@ -294,10 +299,10 @@ def unapplied(decided: DataFrame, day: date) -> DataFrame:
 # --- gates --------------------------------------------------------------------------------------------------------------
 
 
-def conservation(transactions: DataFrame, applications: DataFrame, unapplied: DataFrame, day: date) -> DataFrame:
+def conservation(transactions: DataFrame, spent: DataFrame, unapplied: DataFrame, day: date) -> DataFrame:
     """Money received up to a day beside what became of it.
 
-    transactions: standing rows of raw.bank_transactions. applications: published and staged. unapplied: staged.
+    transactions: standing rows of raw.bank_transactions. spent: published and staged, as ledger.receipts.spent() returns it. unapplied: staged.
     Returns per tenant and currency: received, accounted (applied + unapplied), receipts that do not agree each for itself,
     and one of them.
     """
@@ -305,7 +310,7 @@ def conservation(transactions: DataFrame, applications: DataFrame, unapplied: Da
     parts = (
         transactions.where(until & (F.col("amount") > 0)).select(*RECEIPT, "currency", "amount", F.lit(1).alias("side"))
     ).unionByName(
-        applications.where(until)
+        spent.where(until)
         .select(*RECEIPT, "currency", F.col("amount").cast(QUANTITY).alias("amount"), F.lit(2).alias("side"))
         .unionByName(
             unapplied.select(*RECEIPT, "currency", F.col("unapplied").cast(QUANTITY).alias("amount"), F.lit(2).alias("side"))

@@ -5,6 +5,8 @@ Either way every line gets its part and the parts add up: rounded once, a line's
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
@@ -13,27 +15,27 @@ from jobs.ledger.columns import AMOUNT
 from jobs.ledger.money import rounded
 
 DOCUMENT = ["tenant_id", "period", "invoice_id"]
-LINE = [*DOCUMENT, "line_no"]
 
 
-def with_taxes(lines: DataFrame) -> DataFrame:
+def with_taxes(lines: DataFrame, document: Sequence[str] = DOCUMENT) -> DataFrame:
     """Lines with line_taxes: the tax of every component (LINE_TAXES), null where a line is held without a tax.
 
     lines: one row per line, with line_amount, currency, tax_category, components, and tax_per (document, line) and tax_method (half_up,
-    half_even) of the seller's jurisdiction.
+    half_even) of the seller's jurisdiction. document: columns that name a line's document; where the lines lie together by them already,
+    none of them is moved.
     """
-    parts = lines.select(
-        *LINE, "line_amount", "currency", "tax_category", "tax_per", "tax_method", F.explode("components").alias("part")
-    )
-    group = Window.partitionBy(*DOCUMENT, "tax_category", "part.component", "part.rate").orderBy("line_no")
+    parts = lines.select("*", F.posexplode_outer("components").alias("place", "part"))
+    group = Window.partitionBy(*document, "tax_category", "part.component", "part.rate").orderBy("line_no")
     running = F.sum("line_amount").over(group.rowsBetween(Window.unboundedPreceding, 0)).cast(AMOUNT)
     before = (running - F.col("line_amount")).cast(AMOUNT)
     once = (_tax(running) - _tax(before)).cast(AMOUNT)
     amount = F.when(F.col("tax_per") == "line", _tax(F.col("line_amount"))).otherwise(once)
     told = F.struct(F.col("part.component").alias("component"), F.col("part.rate").alias("rate"), amount.alias("amount"))
-    # A component stands once in a line, so that a set of them loses none.
-    taxed = parts.withColumn("tax", told).groupBy(*LINE).agg(F.array_sort(F.collect_set("tax")).alias("line_taxes"))
-    return lines.join(taxed.withColumn("line_taxes", F.col("line_taxes").cast(LINE_TAXES)), on=LINE, how="left")
+    taxed = parts.withColumn("tax", F.when(F.col("part").isNotNull(), told))
+    # Every part of a line is told all of them, and the first one goes on as the line: wide rows are neither joined nor moved again.
+    together = F.array_sort(F.collect_list("tax").over(Window.partitionBy(*document, "line_no")))
+    known = taxed.withColumn("line_taxes", F.when(F.col("part").isNotNull(), together).cast(LINE_TAXES))
+    return known.where(F.coalesce("place", F.lit(0)) == 0).drop("place", "part", "tax")
 
 
 def _tax(amount: Column) -> Column:
@@ -55,14 +57,19 @@ def taxes(lines: DataFrame) -> DataFrame:
         F.explode("line_taxes").alias("part"),
     )  # fmt: skip
     named = parts.withColumns({"tax_component": F.col("part.component"), "tax_rate": F.col("part.rate")})
+    # Summed by what is told first: texts are then gathered from a row a reason, not from a row a line.
+    told = ["tax_rule", "exemption_code", "exemption_reason"]
+    summed = named.groupBy(*group, *told).agg(
+        F.sum("line_amount").alias("taxable_amount"), F.sum("part.amount").alias("tax_amount")
+    )
     reasons = F.array_join(F.array_sort(F.collect_set("exemption_reason")), "; ")
     codes = F.collect_set("exemption_code")
     columns = [field.name for field in INVOICE_TAXES.schema.fields if field.name != "publication_id"]
     return (
-        named.groupBy(*group)
+        summed.groupBy(*group)
         .agg(
-            F.sum("line_amount").cast(AMOUNT).alias("taxable_amount"),
-            F.sum("part.amount").cast(AMOUNT).alias("tax_amount"),
+            F.sum("taxable_amount").cast(AMOUNT).alias("taxable_amount"),
+            F.sum("tax_amount").cast(AMOUNT).alias("tax_amount"),
             F.array_join(F.array_sort(F.collect_set("tax_rule")), ", ").alias("tax_rule"),
             F.when(F.size(codes) == 1, F.get(codes, F.lit(0))).alias("exemption_code"),  # one of several would mislead
             F.when(reasons != "", reasons).alias("exemption_reason"),

@@ -179,26 +179,37 @@ def _taxed(made: DataFrame, taxes: DataFrame, policy: RoundingPolicy) -> DataFra
     )
 
 
-def headers(made: DataFrame, taxes: DataFrame, issue_date: date) -> DataFrame:
-    """The headers of correcting documents, without numbers: INVOICES without publication_id. They are due on the day of issue."""
+def headers(made: DataFrame, taxes: DataFrame, invoices: DataFrame, issue_date: date) -> DataFrame:
+    """The headers of correcting documents, without numbers: INVOICES without publication_id. They are due on the day of issue.
+
+    made: as lines() returns them; taxes: theirs. invoices: what was issued in all months. What is cancelled gives back what its payable
+    amount was rounded by, too; a part of it does not.
+    """
     key = ["tenant_id", "period", "invoice_id"]
     shared = (
         "legal_entity_id", "account_id", "customer_country", "customer_region", "document_type", "currency", "original_invoice_id",
         "correction_reason",
     )  # fmt: skip
     net = made.groupBy(*key, *shared).agg(
-        F.sum("line_amount").cast(AMOUNT).alias("net_amount"), F.count(F.lit(1)).alias("line_count")
+        F.sum("line_amount").cast(AMOUNT).alias("net_amount"), F.count(F.lit(1)).alias("line_count"),
+        F.max(F.col("action") == CANCEL).alias("is_whole"),
+    )  # fmt: skip
+    about = F.coalesce("original_invoice_id", "invoice_id")
+    rounded_by = invoices.groupBy("tenant_id", about.alias("original_invoice_id")).agg(
+        F.sum("rounding_amount").cast(AMOUNT).alias("rounded_by")
     )
     tax = taxes.groupBy(*key).agg(F.sum("tax_amount").cast(AMOUNT).alias("tax_amount"))
     gross = (F.col("net_amount") + F.col("tax_amount")).cast(AMOUNT)
     nothing = F.lit(0).cast(AMOUNT)
+    rounding = F.when(F.col("is_whole"), -F.coalesce("rounded_by", nothing)).otherwise(nothing).cast(AMOUNT)
     told = {
-        "gross_amount": gross, "rounding_amount": nothing, "prepaid_amount": nothing, "payable_amount": gross,
+        "gross_amount": gross, "rounding_amount": rounding, "prepaid_amount": nothing, "payable_amount": (gross + rounding).cast(AMOUNT),
         "series": F.col("document_type"), "fiscal_year": F.lit(None).cast("int"), "number": F.lit(None).cast("bigint"),
         "invoice_number": F.lit(None).cast("string"), "issue_date": F.lit(issue_date), "due_date": F.lit(issue_date),
     }  # fmt: skip
     columns = [field.name for field in INVOICES.schema.fields if field.name != "publication_id"]
-    return net.join(tax, on=key, how="left").withColumns(told).select(*columns)
+    both = net.join(tax, on=key, how="left").join(rounded_by, on=["tenant_id", "original_invoice_id"], how="left")
+    return both.withColumns(told).select(*columns)
 
 
 def answers(asked: DataFrame, made: DataFrame, period: date, issue_date: date) -> DataFrame:
@@ -229,7 +240,7 @@ def account(staged: DataFrame, staged_lines: DataFrame, invoices: DataFrame, all
     named = staged.where(F.col("original_invoice_id").isNotNull()).select(
         "tenant_id", F.col("original_invoice_id").alias("invoice_id")
     )
-    asked = F.broadcast(named.distinct())
+    asked = named.distinct()  # as many as a month corrects, so not for one process to hold
     headers = invoices.unionByName(staged, allowMissingColumns=True)
     about = headers.withColumn("about", F.coalesce("original_invoice_id", "invoice_id")).join(
         asked.withColumnRenamed("invoice_id", "about"), on=["tenant_id", "about"], how="left_semi"

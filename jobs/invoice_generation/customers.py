@@ -9,17 +9,20 @@ import re
 from collections.abc import Iterator
 from datetime import date
 from functools import reduce
+from itertools import chain
+from typing import Literal
 
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from jobs.ledger.taxes import Member, Territories, Territory
+from jobs.ledger.taxes import Territories, Territory
 
 ID_READ = "tax_id string, id_owner string, id_country string, id_number string, id_form boolean"
 OF_A_CUSTOMER = (  # what customers() returns beside tenant_id and account_id
     "customer_country", "customer_region", "payment_terms_days", "region_code", "vat_country", "territory", "territory_treatment",
-    "rate_place", "in_eu", "is_business", "id_status", "id_country", "place_of_supply", "jurisdiction", "certificates",
+    "rate_place", "union_from", "union_to", "is_business", "id_status", "id_country", "place_of_supply", "jurisdiction",
+    "certificates",
 )  # fmt: skip
 EVERYWHERE = "*"  # the jurisdiction of a certificate that holds in all of them
 GREECE = {"EL": "GR"}  # tax ids call it so
@@ -57,7 +60,7 @@ def customers(
     gstin_state = F.when(form & (F.col("id_country") == "IN"), F.substring("id_number", 1, 2))
     return placed.select(
         "tenant_id", "account_id", F.col("country").alias("customer_country"), F.col("region").alias("customer_region"),
-        "payment_terms_days", "region_code", "vat_country", "territory", "territory_treatment", "rate_place", "in_eu",
+        "payment_terms_days", "region_code", "vat_country", "territory", "territory_treatment", "rate_place", "union_from", "union_to",
         F.coalesce("is_business", told).alias("is_business"), status.alias("id_status"),
         F.when(form, F.col("id_country")).alias("id_country"),
         F.when(F.col("vat_country") == "IN", F.coalesce(gstin_state, "region_code")).alias("place_of_supply"),
@@ -167,8 +170,8 @@ def is_exempt(day: Column) -> Column:
 
 
 def _placed(accounts: DataFrame, told: Territories, day: date) -> DataFrame:
-    """Accounts with what their address means for tax: territory, territory_treatment, vat_country, rate_place, in_eu, region_code."""
-    members = [member.country for member in told.members if _holds(member, day)]
+    """Accounts with what their address means for tax: territory, territory_treatment, vat_country, rate_place, union_from,
+    union_to, region_code. union_from, union_to: when the address lies in the VAT area of the Union, null for never and for no end."""
     in_force = [one for one in told.territories if _holds(one, day)]
     country = F.col("country")
     for alias in (one for one in in_force if one.name is None):
@@ -187,9 +190,23 @@ def _placed(accounts: DataFrame, told: Territories, day: date) -> DataFrame:
         F.col("found.treatment").alias("territory_treatment"),
         vat_country.alias("vat_country"),
         F.coalesce("found.place", vat_country).alias("rate_place"),
-        (vat_country.isin(*members) & ~outside if members else F.lit(False)).alias("in_eu"),
+        F.when(~outside, _of_member(told, vat_country, "valid_from")).alias("union_from"),
+        F.when(~outside, _of_member(told, vat_country, "valid_to")).alias("union_to"),
         F.coalesce(known, region).alias("region_code"),
     )
+
+
+def _of_member(told: Territories, country: Column, name: Literal["valid_from", "valid_to"]) -> Column:
+    """A day of a member state's time in the Union; null for other countries, and for a day that is not told."""
+    days = [(member.country, getattr(member, name)) for member in told.members]
+    known = [(F.lit(state), F.lit(day)) for state, day in sorted(days) if day is not None]
+    return F.create_map(*chain.from_iterable(known))[country] if known else F.lit(None).cast("date")
+
+
+def in_union(day: Column) -> Column:
+    """Whether a customer's address lies in the VAT area of the Union on a day; null where its country is not known."""
+    inside = (day >= F.col("union_from")) & (F.col("union_to").isNull() | (day < F.col("union_to")))
+    return F.when(F.col("vat_country").isNotNull(), F.coalesce(inside, F.lit(False)))
 
 
 def _territory(territories: list[Territory]) -> Column:
@@ -209,5 +226,5 @@ def _territory(territories: list[Territory]) -> Column:
     return nowhere if chosen is None else chosen
 
 
-def _holds(told: Territory | Member, day: date) -> bool:
+def _holds(told: Territory, day: date) -> bool:
     return told.valid_from <= day and (told.valid_to is None or day < told.valid_to)

@@ -79,8 +79,16 @@ def decided(lines: DataFrame, spark: SparkSession, taxes: Taxes, policies: Itera
         }
     )
     fixed = F.array(F.struct(F.col("component").alias("component"), F.col("fixed_rate").alias("rate"))).cast(COMPONENTS)
-    components = F.when(F.col("fixed_rate").isNotNull(), fixed).otherwise(_in_force())
-    whole = ruled.join(F.broadcast(charged), on=list(LOOKED_UP), how="left").withColumn("components", components)
+    components = (
+        F.when(F.col("fixed_rate").isNotNull(), fixed)
+        .when(F.size("own_rates") > 0, F.col("own_rates"))
+        .when(F.size("standard_rates") > 0, F.col("standard_rates"))
+    )
+    # The rates of the class go before those of the standard one. Columns of their own: what is told twice is computed twice.
+    found = ruled.join(F.broadcast(charged), on=list(LOOKED_UP), how="left").withColumns(
+        {"own_rates": _in_force(F.col("tax_class")), "standard_rates": _in_force(F.lit(STANDARD))}
+    )
+    whole = found.withColumn("components", components)
     rate = F.aggregate("components", F.lit(0).cast(RATE), lambda sofar, part: (sofar + part["rate"]).cast(RATE))
     unruled = F.col("rule_no").isNull()
     unrated = F.col("rule_hold").isNull() & F.col("components").isNull()
@@ -97,8 +105,10 @@ def decided(lines: DataFrame, spark: SparkSession, taxes: Taxes, policies: Itera
         .when(unrated, F.concat(F.lit("no rate of "), "rate_table", F.lit(" at "), F.coalesce("place", F.lit("an unknown place")),
                                 F.lit(" for "), "tax_class", F.lit(" on "), F.col("tax_day").cast("string")))
     )  # fmt: skip
+    # What a table taxes at nothing is zero rated: a category S has a rate (EN 16931 BR-S-05).
+    category = F.when((F.col("tax_category") == "S") & (rate == 0), "Z").otherwise(F.col("tax_category"))
     return whole.select(
-        *known.columns, "tax_category", F.when(F.col("components").isNotNull(), rate).alias("tax_rate"), "tax_rule",
+        *known.columns, category.alias("tax_category"), F.when(F.col("components").isNotNull(), rate).alias("tax_rate"), "tax_rule",
         F.col("rule_reason").alias("tax_reason"), "components", "exemption_code", "exemption_reason", hold.alias("hold_code"),
         why.alias("hold_reason"),
     )  # fmt: skip
@@ -145,8 +155,8 @@ def _looked_up_at(rules: list[Asked]) -> Column:
     return chosen
 
 
-def _in_force() -> Column:
-    """The components of the rate in force on a line's tax point: those of its class, else those of the standard class; null for none."""
+def _in_force(tax_class: Column) -> Column:
+    """The components of the rate of a class that is in force on a line's tax point; empty or null for none."""
     day, name = F.col("tax_day"), F.col("component")
 
     def holds(one: Column) -> Column:
@@ -155,9 +165,5 @@ def _in_force() -> Column:
     def part(one: Column) -> Column:
         return F.struct(F.coalesce(one["component"], name).alias("component"), one["rate"].alias("rate"))
 
-    def of_class(tax_class: Column) -> Column:
-        found = F.filter("rates", lambda one: holds(one) & (one["tax_class"] == tax_class))
-        return F.array_sort(F.transform(found, part)).cast(COMPONENTS)
-
-    own, standard = of_class(F.col("tax_class")), of_class(F.lit(STANDARD))
-    return F.when(F.size(own) > 0, own).when(F.size(standard) > 0, standard)
+    found = F.filter("rates", lambda one: holds(one) & (one["tax_class"] == tax_class))
+    return F.array_sort(F.transform(found, part)).cast(COMPONENTS)

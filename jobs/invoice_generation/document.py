@@ -19,6 +19,7 @@ UNION = (  # prefixes of VAT numbers in the single market; Greece and Northern I
     "AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "EL", "ES", "FI", "FR", "HR", "HU", "IE", "IT", "LT", "LU", "LV", "MT", "NL", "PL",
     "PT", "RO", "SE", "SI", "SK", "XI",
 )  # fmt: skip
+BARE = ("AE", "AU", "CA", "IN", "JP", "NZ", "SG")  # write numbers of a value added tax without the country before them
 NOTHING = Decimal(0)
 PRICE_DECIMALS = Decimal(1).scaleb(-15)
 EXACT = Decimal(1).scaleb(-18)  # the last decimal of a rated amount
@@ -44,9 +45,12 @@ class Party:
     def vat_id(self) -> str:
         """The tax number where it is one of VAT: with its country's prefix, as EN 16931 BR-CO-09 asks; else empty.
 
-        Its country is the party's own, or a member of the Union that the party is registered in.
+        Its country is the party's own, or a member of the Union that the party is registered in. Where a country writes its numbers
+        bare, the prefix is put before.
         """
         number = compact(self.tax_id)
+        if number and self.country in BARE and number[:2] != self.country:
+            return self.country + number
         return number if number[:2] in (self.country, *UNION) and len(number) > 4 else ""
 
 

@@ -47,7 +47,7 @@ def plan(snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Pla
             if unit.stage == INVOICE_GENERATION.name
             and unit.tenant_id == name
             and unit.period == period.key
-            and unit.lane != LANE
+            and unit.lane == "main"
         }
         if not issued:
             if invocation.tenants:

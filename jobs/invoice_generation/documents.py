@@ -36,6 +36,7 @@ OF_INVOICE = (
 )  # fmt: skip
 OF_CUSTOMER = ("legal_name", "street", "city", "postal_code", "tax_id", "email")
 EXTENSIONS = {"ubl": "xml", "pdf": "pdf"}
+UNKNOWN_SELLER = "unknown_seller"  # and the legal entity that issued it: no tenant's file in conf/tenants/ names it any more
 
 MADE = (
     "tenant_id string, period date, invoice_id string, invoice_number string, format string, left_out string, layout string, "
@@ -96,9 +97,11 @@ class Making:
         default_factory=dict
     )  # of tax, by tenant and legal entity
 
-    def document(self, row: Mapping[str, Any]) -> Document:
-        """The document of a row of frame(), sold by who issued it."""
-        seller = self.sellers[row["tenant_id"], row["legal_entity_id"]]
+    def document(self, row: Mapping[str, Any]) -> Document | None:
+        """The document of a row of frame(), sold by who issued it; None where the configuration no longer knows who that is."""
+        seller = self.sellers.get((row["tenant_id"], row["legal_entity_id"]))
+        if seller is None:
+            return None
         abroad = seller.registered.get(row["customer_country"] or "")
         party = replace(seller.party, tax_id=abroad) if abroad else seller.party
         return of_row(row, party, seller.accounts)
@@ -170,21 +173,26 @@ def make(papers: DataFrame, root: str, making: Making, spread: int) -> DataFrame
 def _maker(root: str, making: Making) -> Callable[[Mapping[str, Any]], list[dict[str, Any]]]:
     def made(row: Mapping[str, Any]) -> list[dict[str, Any]]:
         document = making.document(row)
-        return [_made(document, row, kind, root, making) for kind in making.formats]
+        unsold = {"left_out": f"{UNKNOWN_SELLER} {row['legal_entity_id']}"}
+        return [
+            _named(row, kind) | (_made(document, row, kind, root, making) if document else unsold) for kind in making.formats
+        ]
 
     return made
 
 
+def _named(row: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """Which document a row of MADE is of, and in which format."""
+    shared = {name: row[name] for name in ("tenant_id", "period", "invoice_id", "invoice_number")}
+    return shared | {"format": kind, "rules_checked": False}
+
+
 def _made(document: Document, row: Mapping[str, Any], kind: str, root: str, making: Making) -> dict[str, Any]:
-    """Make one file and say so: a row of MADE."""
-    told: dict[str, Any] = {
-        "tenant_id": document.tenant_id, "period": row["period"], "invoice_id": document.invoice_id, "invoice_number": document.number,
-        "format": kind, "rules_checked": False,
-    }  # fmt: skip
+    """Make one file; returns what its row of MADE says of it."""
     labels = making.labels_for(document.buyer.country)
     why = ubl.obstacle(document) if kind == "ubl" else pdf.obstacle(document, labels)
     if why:
-        return told | {"left_out": why}
+        return {"left_out": why}
     about: dict[str, Any] = {}
     if kind == "ubl":
         content, about["layout"] = ubl.rendered(document, making.units), ubl.profile(document)
@@ -198,7 +206,7 @@ def _made(document: Document, row: Mapping[str, Any], kind: str, root: str, maki
 
         stands = storage.read_bytes(f"{root}/{path}")
         about |= {"rules_checked": True, "failed_rules": official_rules.failed(stands, about["layout"], making.jars)}
-    return told | about | {
+    return about | {
         "file_path": path, "content_sha256": hashlib.sha256(content).hexdigest(), "file_bytes": len(content),
     }  # fmt: skip
 

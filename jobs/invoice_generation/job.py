@@ -20,12 +20,14 @@ from jobs.invoice_generation import (
     focus_files,
     issue_control,
     numbering,
+    prepaying,
+    prepayments,
     returns,
     transforms,
 )
 from jobs.invoice_generation.customers import customers
 from jobs.invoice_generation.settings import Settings, settings
-from jobs.invoice_generation.tables import CORRECTIONS, FOCUS_FILES, NUMBER_REGISTER
+from jobs.invoice_generation.tables import CORRECTIONS, FOCUS_FILES, NUMBER_REGISTER, PREPAYMENTS
 from jobs.ledger.columns import AMOUNT
 from jobs.ledger.facts import current_accounts
 from jobs.ledger.months import CARRIED, TURN, carried_from, open_before, turn_of
@@ -104,10 +106,12 @@ def _plan_issue(snapshot: Snapshot, period: Period, invocation: Invocation) -> l
                     "billing.charges": charges.fingerprint,
                     "raw.accounts": accounts,
                     **_facts(snapshot, name),
+                    **prepaying.inputs(snapshot, name, policy, issue_date),
                     CARRIED: ", ".join(waiting),
                 },
                 configuration=_configuration(tenant, told, period.last_day)
-                | {"settings": policy.resolved_for(name, (entity.country for entity in tenant.legal_entities))},
+                | {"settings": policy.resolved_for(name, (entity.country for entity in tenant.legal_entities))}
+                | prepaying.configuration(policy, name, issue_date),
                 parameters={"issue_date": str(issue_date)},
             )
         )
@@ -203,7 +207,12 @@ def _write_issue(house: House) -> Written:
         due_dates.resting(house.spark, list(_tenants(house).values()), issue_date),
         policy.due_dates,
     )
-    staged["invoicing.invoices"] = house.stage(_with(headers, more.headers if more else None), "invoicing.invoices")
+    documents = _with(headers, more.headers if more else None)
+    if prepaying.concerned(house, policy, issue_date):
+        documents = _set_down(house, documents)
+        staged[prepaying.TAKEN] = prepaying.write(house, documents, policy, issue_date)
+        documents = prepayments.deducted(documents, house.staged(PREPAYMENTS.name))
+    staged["invoicing.invoices"] = house.stage(documents, "invoicing.invoices")
     if more:
         staged[CORRECTIONS.name] = house.stage(more.answers, CORRECTIONS.name)
     if focus.asking(_tenants(house)):
@@ -211,6 +220,13 @@ def _write_issue(house: House) -> Written:
         _focus_rows(house, all_lines, accounts).write.mode("overwrite").parquet(staged[FOCUS_ROWS])
     every.unpersist()
     return Written(staged)
+
+
+def _set_down(house: House, documents: DataFrame) -> DataFrame:
+    """Headers written beside the candidates, for they are read several times over."""
+    place = house.beside("headers")
+    documents.write.mode("overwrite").parquet(place)
+    return house.spark.read.parquet(place)
 
 
 def _taking_back(house: House) -> list[str]:
@@ -259,7 +275,7 @@ def _corrected(house: House, policy: Settings, issue_date: date) -> _Corrected:
     asked = _kept(house, corrections.judged(pending, invoices, lines), "corrections_asked")
     first_day = house.run.month.first_day
     made = _kept(house, corrections.lines(asked, invoices, lines, taxed, policy.rounding, first_day), "corrected_lines")
-    headers = corrections.headers(made, amounts.taxes(made), issue_date)
+    headers = corrections.headers(made, amounts.taxes(made), invoices, issue_date)
     return _Corrected(made, headers, corrections.answers(asked, made, first_day, issue_date))
 
 
@@ -304,8 +320,9 @@ def audit(house: House) -> dict[str, DataFrame]:
     """The frames of the gates of the run's lane.
 
     invoices: every document with what its lines and taxes add up to. lines: every charge with the lines it is on, or what carries it.
-    corrections: every document that is corrected. issue_control: the drafts beside the months before. focus: every document whose tenant
-    asks for FOCUS files, with what their rows add up to. In the lane of documents, documents alone.
+    corrections: every document that is corrected. prepayments: prepaid money that moves beside its receipts and documents.
+    issue_control: the drafts beside the months before. focus: every document whose tenant asks for FOCUS files, with what their rows add
+    up to. In the lane of documents, documents alone.
     """
     if _is_rendering(house):
         return document_lane.audit(house)
@@ -316,6 +333,7 @@ def audit(house: House) -> dict[str, DataFrame]:
         "invoices": transforms.invoices_account(headers, lines, house.staged("invoicing.invoice_taxes")),
         "lines": transforms.lines_account(lines, house.staged(CARRIED), _billed(house)),
         "corrections": _corrected_originals(house, headers, lines),
+        "prepayments": prepaying.audit(house),
         "issue_control": _beside_before(house, headers, lines),
         "focus": focus.account(_staged_rows(house, house.beside(FOCUS_ROWS)), asked),
     }
@@ -373,12 +391,14 @@ def _billed(house: House) -> DataFrame:
 def before_publish(
     house: House, staged: Mapping[str, str], passing: Sequence[str], note: Mapping[str, object]
 ) -> dict[str, str]:
-    """Number the documents that passed, then let their FOCUS files stand in documents/; returns where what is new is staged.
+    """Take what was prepaid, number the documents that passed, let their FOCUS files stand; returns where what is new is staged.
 
     In the lane of documents: let the files that passed stand there.
     """
     if _is_rendering(house):
         return document_lane.before_publish(house, staged, passing)
+    if prepaying.TAKEN in staged:
+        prepaying.take(house, staged[prepaying.TAKEN], passing, note)
     places = _numbered(house, staged, passing, note)
     if FOCUS_ROWS in staged:
         places |= _focus_files(house, staged[FOCUS_ROWS], places["invoicing.invoices"], passing)

@@ -13,6 +13,7 @@ from pydantic import Field, field_validator
 
 from jobs.ledger.money import Rounding
 from jobs.ledger.periods import Period
+from jobs.ledger.policies import Dated, of_tenant, one_a_day
 from jobs.runtime import config
 
 
@@ -85,6 +86,12 @@ class Returns(config.Strict):
     months: int = Field(ge=1, le=120)  # so far back an invoice may lie
 
 
+class Prepayments(Dated):
+    """Whether money that customers have paid on account is deducted from what they are invoiced; the issue date decides."""
+
+    deduct: bool
+
+
 class IssueControl(config.Strict):
     """How far a month may be from those before it without a second person's approval; shares are of what is usual."""
 
@@ -139,6 +146,7 @@ class Settings(config.Strict):
     issue_day: int = Field(ge=1, le=28)
     series: dict[Literal["invoice", "credit_note", "debit_note"], Series]
     returns: Returns | None = None
+    prepayments: tuple[Prepayments, ...] = ()
     issue_control: tuple[IssueControl, ...]
     numbering: dict[str, Numbering]  # by the seller's country; "*" is every other one
     documents: Documents = Documents()
@@ -162,9 +170,14 @@ class Settings(config.Strict):
             raise ValueError(f"names {', '.join(twice)} twice")
         return told
 
+    @field_validator("prepayments")
+    @classmethod
+    def _one_policy_a_day(cls, told: tuple[Prepayments, ...]) -> tuple[Prepayments, ...]:
+        return tuple(one_a_day(told))
+
     def resolved_for(self, tenant: str, countries: Iterable[str]) -> str:
         """The part that what a tenant issues depends on, as canonical JSON; countries: of its legal entities. How it is rendered is not."""
-        told = self.model_dump(mode="json", exclude={"documents", "issue_control", "numbering", "returns"})
+        told = self.model_dump(mode="json", exclude={"documents", "issue_control", "numbering", "prepayments", "returns"})
         told["issue_control"] = self.issue_control_of(tenant).model_dump(mode="json", exclude={"tenants"})
         told["numbering"] = {
             country: self.numbering_of(country).model_dump(mode="json") for country in sorted(set(countries))
@@ -177,6 +190,11 @@ class Settings(config.Strict):
         """The limits of a tenant."""
         named = (one for one in self.issue_control if tenant in one.tenants)
         return next(named, None) or next(one for one in self.issue_control if not one.tenants)
+
+    def deducts(self, tenant: str, day: date) -> Prepayments | None:
+        """The policy by which a tenant's invoices of an issue date take what was paid on account; None where they take nothing."""
+        policy = of_tenant(self.prepayments, tenant, day)
+        return policy if policy and policy.deduct else None
 
     def numbering_of(self, country: str) -> Numbering:
         """How a seller in a country numbers its documents."""

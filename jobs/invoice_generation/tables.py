@@ -173,6 +173,35 @@ CORRECTIONS = Table(  # one row per tenant and correction_id: what became of wha
     kind="issued",
 )
 
+PREPAYMENTS = (
+    Table(  # one row per receipt and invoice it was deducted from, and per month in which some of that is given back
+        "invoicing.prepayments",
+        T.StructType(
+            [
+                TENANT,
+                PERIOD,  # the month of the documents whose issue moves it
+                optional("prepayment_id", T.StringType()),
+                optional("invoice_id", T.StringType()),  # the invoice it pays
+                optional("transaction_id", T.StringType()),  # the receipt it is taken from
+                optional("bank_account", T.StringType()),
+                optional("legal_entity_id", T.StringType()),
+                optional("account_id", T.StringType()),
+                optional("currency", CURRENCY),
+                optional("amount", AMOUNT),  # below nothing where it goes back to the receipt
+                optional("booking_date", T.DateType()),  # of the receipt
+                optional("applied_on", T.DateType()),  # the issue date of the document that moves it
+                optional("moved_by_id", T.StringType()),  # that document: the invoice itself, or what corrects it
+                optional("gives_back_id", T.StringType()),  # the prepayment that goes back; null where one is taken
+                optional("rule", T.StringType()),  # id and version of the policy
+                PUBLICATION,
+            ]
+        ),
+        kind="issued",
+        order=("invoice_id",),
+        personal=("bank_account",),
+    )
+)
+
 FOCUS_FILES = Table(  # one row per tenant, month, payer, currency and format; a file of FOCUS 1.2 (docs/focus.md)
     "invoicing.focus_files",
     T.StructType(

@@ -9,6 +9,7 @@ from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from jobs.invoice_generation import amounts
+from jobs.invoice_generation.customers import in_union
 from jobs.invoice_generation.settings import Holding, RoundingPolicy, Settings
 from jobs.invoice_generation.tables import CARRIED_FORWARD, INVOICE_LINES, INVOICES
 from jobs.ledger.columns import AMOUNT, RATED
@@ -33,15 +34,18 @@ OF_CHARGE = ("kind", "price_id")  # what a line's charge is, for those who look 
 OF_TAX = ("exemption_code", "exemption_reason")  # what a document has to tell of an untaxed line
 HELD = ("hold_code", "hold_reason")
 DOCUMENT = ("tenant_id", "period", "legal_entity_id", "account_id", "currency")
+# By document before it has an id: windows over these move a line once. What tells most rows apart goes first, for they are sorted by it.
+TOGETHER = ("account_id", "tenant_id", "period", "legal_entity_id", "currency", "original_invoice_id")
 OF_SELLER = (
     "legal_entity_id", "tax_policy", "seller_country", "seller_region", "currencies", "tax_per", "tax_method",
     "round_off_currency", "round_off_unit",
 )  # fmt: skip
+OF_SELLER_AND_CUSTOMER = ("below_threshold", "registered_there")
 SELLERS = (
     "tenant_id string, offers array<struct<at: int, serves: array<string>, serves_others: boolean, products: array<string>, sold_from: "
     "date, sold_to: date, legal_entity_id: string, tax_policy: string, seller_country: string, seller_region: string, currencies: "
-    "array<string>, tax_per: string, tax_method: string, round_off_currency: string, "
-    "round_off_unit: decimal(18,3)>>"
+    "array<string>, tax_per: string, tax_method: string, round_off_currency: string, round_off_unit: decimal(18,3), "
+    "below_threshold_until: date, registered_in: array<string>>>"
 )
 
 
@@ -59,6 +63,7 @@ def sellers(spark: SparkSession, tenants: Sequence[Tenant], taxes: Taxes, roundi
             told = (
                 entity.id, entity.tax_policy, entity.country, _region_of(entity), list(entity.currencies),
                 where.per, where.method, off.currency if off else None, off.unit if off else None,
+                entity.below_threshold_until, sorted(entity.tax_ids),
             )  # fmt: skip
             offers += [
                 (order, list(entity.serves), order == 0, list(sale.products), sale.valid_from, sale.valid_to, *told)
@@ -106,8 +111,11 @@ def sold(charges: DataFrame, customers: DataFrame, selling: DataFrame, classed: 
     charges: as billed() returns them. customers: as customers.customers() does. selling, classed: as sellers() and products() do.
     A charge that nobody sells keeps a null legal_entity_id.
     """
-    known = charges.join(customers, on=["tenant_id", "account_id"], how="left").withColumn(
-        "tax_day", F.last_day("service_period")
+    known = (
+        charges.join(customers, on=["tenant_id", "account_id"], how="left")
+        .withColumn("tax_day", F.last_day("service_period"))
+        .withColumn("in_eu", in_union(F.col("tax_day")))
+        .drop("union_from", "union_to")
     )
     day = F.col("s.tax_day")
     in_force = (day >= F.col("p.valid_from")) & (F.col("p.valid_to").isNull() | (day < F.col("p.valid_to")))
@@ -142,7 +150,15 @@ def _with_seller(rows: DataFrame, selling: DataFrame) -> DataFrame:
 
     best = F.array_min(F.transform(F.filter("offers", fits), ranked))
     known = rows.join(F.broadcast(selling), on="tenant_id", how="left").withColumn("seller", best["offer"])
-    return known.select(*rows.columns, *(F.col(f"seller.{name}").alias(name) for name in OF_SELLER))
+    there = {
+        "below_threshold": day < F.col("seller.below_threshold_until"),
+        "registered_there": F.array_contains("seller.registered_in", F.col("vat_country")),
+    }
+    return known.select(
+        *rows.columns,
+        *(F.col(f"seller.{name}").alias(name) for name in OF_SELLER),
+        *(F.coalesce(there[name], F.lit(False)).alias(name) for name in OF_SELLER_AND_CUSTOMER),
+    )
 
 
 def lines(decided: DataFrame, policy: RoundingPolicy) -> DataFrame:
@@ -152,12 +168,12 @@ def lines(decided: DataFrame, policy: RoundingPolicy) -> DataFrame:
     OF_CHARGE, OF_TAX and HELD beside. A document is a legal entity, an account, a currency and a month, and what it takes back of an
     earlier document is one by itself; it is a credit note when its lines add up to less than nothing. Rounding: docs/decisions/0001-rounding.md
     """
-    inside = Window.partitionBy(*DOCUMENT, "original_invoice_id")
-    ordered = inside.orderBy("product_id", "service_period", "charge_id")
+    ordered = Window.partitionBy(*TOGETHER).orderBy("product_id", "service_period", "charge_id")
+    whole = ordered.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
     numbered = decided.select(
         "*",
         F.row_number().over(ordered).alias("line_no"),
-        F.sum("amount").over(inside).alias("document_amount"),
+        F.sum("amount").over(whole).alias("document_amount"),
         F.coalesce(F.sum("amount").over(ordered.rowsBetween(Window.unboundedPreceding, -1)), F.lit(0))
         .cast(RATED)
         .alias("before"),
@@ -182,7 +198,7 @@ def lines(decided: DataFrame, policy: RoundingPolicy) -> DataFrame:
             "hold_reason": F.coalesce("hold_reason", F.when(unwanted, foreign)),
         }
     )
-    taxed = amounts.with_taxes(identified)
+    taxed = amounts.with_taxes(identified, TOGETHER)
     columns = [field.name for field in INVOICE_LINES.schema.fields if field.name != "publication_id"]
     return taxed.select(*columns, *OF_DOCUMENT, *OF_CHARGE, *OF_TAX, *HELD)
 
@@ -192,7 +208,7 @@ def held(all_lines: DataFrame, holding: Holding) -> DataFrame:
 
     all_lines: as lines() returns them. A document is held as a whole when one of its lines is, or when the policy says so of its total.
     """
-    inside = Window.partitionBy("tenant_id", "period", "invoice_id")
+    inside = Window.partitionBy(*TOGETHER)
     net = F.sum("line_amount").over(inside)
     smallest = F.lit(None).cast(AMOUNT)
     for currency, amount in sorted(holding.minimum.items()):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
+from typing import TypeVar
 
 from pydantic import Field
 
@@ -37,3 +39,24 @@ class Dated(config.Strict):
 def meet(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
     """Whether two policies name somebody in common, or are both for whoever is not named."""
     return bool(set(one) & set(other)) or (not one and not other)
+
+
+Policy = TypeVar("Policy", bound=Dated)
+
+
+def one_a_day(policies: Sequence[Policy]) -> Sequence[Policy]:
+    """These policies; a ValueError where two have one name, or two hold for one tenant on one day."""
+    for number, one in enumerate(policies):
+        for other in policies[number + 1 :]:
+            if one.rule == other.rule:
+                raise ValueError(f"two policies are called {one.rule}")
+            if meet(one.tenants, other.tenants) and one.overlaps(other):
+                raise ValueError(f"{one.rule} and {other.rule} hold for one tenant on one day")
+    return policies
+
+
+def of_tenant(policies: Sequence[Policy], tenant: str, day: date) -> Policy | None:
+    """The policy of a tenant on a day: its own before the one for everybody; None where none holds."""
+    holding = [policy for policy in policies if policy.holds(day)]
+    own = (policy for policy in holding if tenant in policy.tenants)
+    return next(own, None) or next((policy for policy in holding if not policy.tenants), None)

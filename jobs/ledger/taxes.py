@@ -35,6 +35,9 @@ RECORD: dict[str, Fact] = {  # what a rule may ask of a line; docs/taxes.md show
     for fact in (
         Fact("seller_country", "string", "Where the legal entity that sells is established, ISO 3166."),
         Fact("seller_region", "string", "Its state: of an Indian seller the first two digits of its GSTIN, else its address'."),
+        Fact("below_threshold", "boolean", "Whether the seller's sales to consumers elsewhere in the Union still stay below EUR 10,000 "
+             "a year, as its legal entity says."),
+        Fact("registered_there", "boolean", "Whether the seller has a VAT id of the vat_country, as its legal entity says."),
         Fact("customer_country", "string", "The country on the customer's address; unknown where it tells none."),
         Fact("region_code", "string", "State or province on the address, as its tax law codes it: ISO 3166-2 without the country."),
         Fact("vat_country", "string", "The country whose tax law the address falls under: FR for Monaco, GB for the Isle of Man."),
@@ -198,6 +201,13 @@ class Territories(config.Strict):
     territories: tuple[Territory, ...] = ()
     members: tuple[Member, ...] = ()
     regions: dict[str, dict[str, str]] = Field(default={})  # country -> name or code of a region -> the code tax law uses
+
+    @model_validator(mode="after")
+    def _a_member_once(self) -> Territories:
+        names = [member.country for member in self.members]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"members name {', '.join(twice)} twice")
+        return self
 
     def __add__(self, other: Territories) -> Territories:
         return Territories(

@@ -165,6 +165,7 @@ class LegalEntity(Strict):
     address: Address | None = None
     tax_id: str | None = None  # VAT, GST or sales tax number at home, with the country's prefix where it has one
     tax_ids: dict[str, str] = Field(default={})  # registrations in other countries: ISO 3166 alpha-2 -> number; OSS: "EU"
+    below_threshold_until: date | None = None  # when it begins to tax consumers elsewhere in the Union there
     registration_number: str | None = None  # in the company register
     email: str | None = None
     bank_accounts: tuple[BankAccount, ...] = ()

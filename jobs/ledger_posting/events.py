@@ -106,6 +106,17 @@ def of_applications(applications: DataFrame, month: Period) -> DataFrame:
     return _event(applications, month, "cash_applied", "application_id", "document_id", "account_id", "booking_date", amount)
 
 
+def of_prepayments(prepayments: DataFrame, invoices: DataFrame, month: Period) -> DataFrame:
+    """Money on account that invoices took when they were issued, and what went back, below nothing.
+
+    invoices: the issued documents of the month. Money that was taken for one whose issue was cut short waits for it.
+    """
+    issued = invoices.select("tenant_id", F.col("invoice_id").alias("moved_by_id"))
+    moved = prepayments.join(issued, on=["tenant_id", "moved_by_id"], how="left_semi")
+    kind = F.when(F.col("gives_back_id").isNull(), "prepayment_applied").otherwise("prepayment_given_back")
+    return _event(moved, month, kind, "prepayment_id", "invoice_id", "account_id", "applied_on", F.col("amount"))
+
+
 def documents(invoices: DataFrame, items: DataFrame, decisions: DataFrame) -> DataFrame:
     """What the sub-ledgers tell of a document: tenant_id, document_id, document_number, document_date, due_date."""
     return (

@@ -92,7 +92,8 @@ def write(house: House) -> Written:
     if _lane(house) == MAIN:
         journal = _journal_of_month(house)
         documents = events.documents(house.read("invoicing.invoices"), _receivables(house), house.read("payables.decisions"))
-        items = transforms.open_items(_items_before(house), journal, documents, house.run.month)
+        before = _items_before(house).unionByName(transforms.closed_before(_earlier_items(house), _corrected(house)))
+        items = transforms.open_items(before, journal, documents, house.run.month)
         staged["ledger.open_items"] = house.stage(items, "ledger.open_items")
         staged["ledger.trial_balance"] = house.stage(transforms.trial_balance(journal), "ledger.trial_balance")
     return Written(staged)
@@ -124,9 +125,19 @@ def _journal_of_month(house: House) -> DataFrame:
     return house.read(JOURNAL_LINES.name).unionByName(house.staged(JOURNAL_LINES.name))
 
 
+def _earlier_items(house: House) -> DataFrame:
+    return house.read_all_months("ledger.open_items").where(F.col("period") < F.lit(house.run.month.first_day))
+
+
+def _corrected(house: House) -> DataFrame:
+    """The documents that those of the month correct."""
+    correcting = house.read("invoicing.invoices").where(F.col("original_invoice_id").isNotNull())
+    return correcting.select("tenant_id", F.col("original_invoice_id").alias("document_id"))
+
+
 def _items_before(house: House) -> DataFrame:
     """Each tenant's items of its newest month before this one."""
-    earlier = house.read_all_months("ledger.open_items").where(F.col("period") < F.lit(house.run.month.first_day))
+    earlier = _earlier_items(house)
     newest = earlier.groupBy("tenant_id").agg(F.max("period").alias("period"))
     return earlier.join(F.broadcast(newest), on=["tenant_id", "period"], how="left_semi")
 
@@ -143,6 +154,7 @@ def _happened(house: House) -> DataFrame:
         events.of_payables(house.read("payables.decisions"), month),
         events.of_payments(house.read("payables.payment_instructions"), month),
         events.of_applications(house.read("cash.applications"), month),
+        events.of_prepayments(house.read("invoicing.prepayments"), house.read("invoicing.invoices"), month),
     )
     return reduce(DataFrame.unionByName, sources)
 

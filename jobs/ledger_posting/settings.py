@@ -11,6 +11,7 @@ from jobs.runtime import config
 Event = Literal[
     "invoice_issued", "credit_note_issued", "debit_note_issued", "document_rounded", "written_off", "receivable_taken_over",
     "payable_accepted", "payment_instructed", "cash_received", "cash_paid_out", "cash_applied",
+    "prepayment_applied", "prepayment_given_back",
 ]  # fmt: skip
 Account = Literal[
     "accounts_receivable", "accounts_payable", "revenue", "expense", "tax_payable", "input_tax", "bank", "unapplied_cash",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from jobs.ledger.columns import AMOUNT
@@ -15,7 +15,7 @@ RECEIVABLE, PAYABLE, BANK = "accounts_receivable", "accounts_payable", "bank"
 CONTROL_ACCOUNTS = (RECEIVABLE, PAYABLE)  # those that have a sub-ledger
 RECEIPT_EVENTS = ("cash_received", "cash_paid_out")  # those of the lane "receipts"
 OPENING = (  # events that make an item, or change what it was made with
-    "invoice_issued", "credit_note_issued", "debit_note_issued", "receivable_taken_over", "payable_accepted",
+    "invoice_issued", "credit_note_issued", "debit_note_issued", "document_rounded", "receivable_taken_over", "payable_accepted",
 )  # fmt: skip
 ITEM = ["tenant_id", "ledger_account", "legal_entity_id", "party_id", "document_id", "currency"]
 
@@ -69,8 +69,8 @@ def not_posted(happened: DataFrame, journal: DataFrame) -> DataFrame:
 def open_items(before: DataFrame, journal: DataFrame, documents: DataFrame, month: Period) -> DataFrame:
     """What each document has open at the end of a month. Returns OPEN_ITEMS without publication_id.
 
-    before: the items of the newest earlier month. journal: the lines of this month, all of them. documents: as
-    events.documents() returns them, of this month. Amounts stand as the control account has them: what customers owe is
+    before: the items of the newest earlier month, and what was closed before it and is moved again. journal: the lines of this month,
+    all of them. documents: as events.documents() returns them, of this month. Amounts stand as the control account has them: what customers owe is
     a debit and positive, what vendors are owed is a credit and positive too.
     """
     owed = F.when(F.col("ledger_account") == PAYABLE, F.col("credit") - F.col("debit")).otherwise(
@@ -84,15 +84,16 @@ def open_items(before: DataFrame, journal: DataFrame, documents: DataFrame, mont
             F.sum(owed).cast(AMOUNT).alias("movement"),
         )
     )
-    carried = before.where(F.col("open_amount") != 0).select(
-        *ITEM, "original_amount", "open_amount", "document_number", "document_date", "due_date"
-    )
+    carried = before.select(*ITEM, "original_amount", "open_amount", "document_number", "document_date", "due_date")
     told = documents.select(
         "tenant_id",
         "document_id",
         *(F.col(name).alias(f"new_{name}") for name in ("document_number", "document_date", "due_date")),
     )
-    both = carried.join(moved, on=ITEM, how="full_outer").join(told, on=["tenant_id", "document_id"], how="left")
+    stays = F.coalesce(F.col("open_amount") != 0, F.lit(False)) | F.col("movement").isNotNull()
+    both = (
+        carried.join(moved, on=ITEM, how="full_outer").where(stays).join(told, on=["tenant_id", "document_id"], how="left")
+    )
     nothing = F.lit(0).cast(AMOUNT)
 
     def total(carried_on: str, new: str) -> Column:
@@ -107,6 +108,22 @@ def open_items(before: DataFrame, journal: DataFrame, documents: DataFrame, mont
             **{name: F.coalesce(name, f"new_{name}") for name in ("document_number", "document_date", "due_date")},
         }
     ).select(*columns)
+
+
+def closed_before(earlier: DataFrame, corrected: DataFrame) -> DataFrame:
+    """The items of corrected documents as they stood last, of those that the newest earlier month does not know any more.
+
+    earlier: OPEN_ITEMS of all months before this one. corrected: tenant_id, document_id, of documents that this month's correct.
+    """
+    newest = earlier.groupBy("tenant_id").agg(F.max("period").alias("newest"))
+    last = Window.partitionBy(*ITEM).orderBy(F.col("period").desc())
+    mine = earlier.join(F.broadcast(corrected.distinct()), on=["tenant_id", "document_id"], how="left_semi")
+    told = mine.withColumn("age", F.row_number().over(last)).where(F.col("age") == 1)
+    return (
+        told.join(F.broadcast(newest), on="tenant_id", how="inner")
+        .where(F.col("period") < F.col("newest"))
+        .select(*earlier.columns)
+    )
 
 
 def trial_balance(journal: DataFrame) -> DataFrame:

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from jobs.ledger.calendars import check_country
-from jobs.ledger.policies import Dated, meet
+from jobs.ledger.policies import Dated, of_tenant, one_a_day
 from jobs.payment_planning import terms
 from jobs.runtime import config
 from jobs.runtime.errors import ConfigError
@@ -64,18 +64,12 @@ class Settings(config.Strict):
 
     @model_validator(mode="after")
     def _one_policy_a_day(self) -> Settings:
-        for number, policy in enumerate(self.policies):
-            for other in self.policies[number + 1 :]:
-                if (policy.id, policy.version) == (other.id, other.version):
-                    raise ValueError(f"two policies are called {policy.rule}")
-                if meet(policy.tenants, other.tenants) and policy.overlaps(other):
-                    raise ValueError(f"{policy.rule} and {other.rule} hold for one tenant on one day")
+        one_a_day(self.policies)
         return self
 
     def of(self, tenant: str, day: date) -> Policy:
         """The policy of a tenant on a day: its own before the one for everybody."""
-        holding = [policy for policy in self.policies if policy.holds(day)]
-        for policy in (*(p for p in holding if tenant in p.tenants), *(p for p in holding if not p.tenants)):
+        if policy := of_tenant(self.policies, tenant, day):
             return policy
         raise ConfigError(
             f"conf/payment_planning.yaml has no policy of tenant {tenant} on {day}. Nothing was started; add one."

@@ -60,6 +60,7 @@ GRAIN: dict[str, tuple[str, ...]] = {  # the key of each table, as its declarati
     "invoicing.number_register": ("tenant_id", "legal_entity_id", "series", "fiscal_year", "number"),
     "invoicing.corrections": ("tenant_id", "correction_id"),
     "invoicing.documents": ("tenant_id", "invoice_id", "format"),
+    "invoicing.prepayments": ("tenant_id", "prepayment_id"),
     "invoicing.focus_files": ("tenant_id", "period", "payer_account_id", "currency", "format"),
     "payables.decisions": ("tenant_id", "payable_id", "decided_at"),
     "payables.reasons": ("tenant_id", "payable_id", "decided_at", "rule_id"),

@@ -26,6 +26,11 @@ def check() -> str:
         raise ConfigError(
             f"taxes/products/{unknown[0]}.yaml is of no tenant; {nearest(unknown[0], known)} Nothing was started."
         )
+    for policy in invoicing.prepayments:
+        for name in (one for one in policy.tenants if one not in known):
+            raise ConfigError(
+                f"invoice_generation.yaml: prepayments, {policy.rule} names tenant '{name}'; {nearest(name, known)} Nothing was started."
+            )
     for name, tenant in known.items():
         for entity in tenant.legal_entities:
             told.policy(entity.tax_policy)

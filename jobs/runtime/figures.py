@@ -21,7 +21,8 @@ APPLIED_BY_ITSELF = ("exact", "several")  # kinds of receipt that the simulation
 
 TABLES = (
     "payables.decisions", "payables.payment_batches", "payables.payment_instructions", "raw.bank_transactions", "raw.landed_files",
-    "cash.applications", "cash.unapplied", "cash.suggestions", "suspension.candidates", "ledger.open_items", "ledger.trial_balance",
+    "cash.applications", "cash.unapplied", "cash.suggestions", "invoicing.prepayments", "suspension.candidates", "ledger.open_items",
+    "ledger.trial_balance",
 )  # fmt: skip
 LATEST = """
 SELECT tenant_id, payable_id, arg_max(decision, decided_at) AS decision, arg_min(decision, decided_at) AS first,
@@ -46,6 +47,10 @@ SEMI JOIN (SELECT tenant_id, max(period) AS period FROM cash.unapplied GROUP BY 
 LEFT_OVER = """
 SELECT currency, sum(unapplied) AS amount, count(*)::bigint AS n FROM cash.unapplied
 SEMI JOIN (SELECT tenant_id, max(period) AS period FROM cash.unapplied GROUP BY 1) USING (tenant_id, period) GROUP BY 1 ORDER BY 1
+"""
+ON_DOCUMENTS = """
+SELECT currency, sum(amount) AS amount
+FROM (SELECT currency, amount FROM cash.applications UNION ALL SELECT currency, amount FROM invoicing.prepayments) GROUP BY 1
 """
 PAID = """
 SELECT currency, count(*)::bigint AS n, sum(amount) AS amount FROM payables.payment_instructions GROUP BY 1 ORDER BY 1
@@ -296,8 +301,7 @@ def _cash(books: Books, money: Mapping[tuple[str, str], Any]) -> Cash:
         into["received"] += row["amount"]
     for row in left_over:
         sums.setdefault(row["currency"], {"currency": row["currency"], "received": Decimal(0)})["unapplied"] = row["amount"]
-    on_documents = books.rows("SELECT currency, sum(amount) AS amount FROM cash.applications GROUP BY 1")
-    for row in on_documents:
+    for row in books.rows(ON_DOCUMENTS):
         sums.setdefault(row["currency"], {"currency": row["currency"]})["applied"] = row["amount"]
     told = {
         (tenant, one["bank_account"], one["transaction_id"]): one

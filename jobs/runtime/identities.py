@@ -252,19 +252,50 @@ IDENTITIES: tuple[Identity, ...] = (
         """,
     ),
     Identity(
-        "no receipt is applied beyond its amount", ("raw.bank_transactions", "cash.applications"), "receipts with applications",
+        "no receipt is applied beyond its amount", ("raw.bank_transactions", "cash.applications", "invoicing.prepayments"),
+        "receipts with applications",
         """
-        WITH applied AS (SELECT tenant_id, transaction_id, bank_account, sum(amount) AS amount FROM cash.applications GROUP BY ALL),
+        WITH spent AS (
+            SELECT tenant_id, transaction_id, bank_account, amount FROM cash.applications
+            UNION ALL SELECT tenant_id, transaction_id, bank_account, amount FROM invoicing.prepayments
+        ), applied AS (SELECT tenant_id, transaction_id, bank_account, sum(amount) AS amount FROM spent GROUP BY ALL),
              received AS (SELECT DISTINCT tenant_id, transaction_id, bank_account, amount FROM raw.bank_transactions)
-        SELECT tenant_id, transaction_id AS example, coalesce(a.amount <= r.amount AND a.amount > 0, false) AS holds
+        SELECT tenant_id, transaction_id AS example, coalesce(a.amount <= r.amount AND a.amount >= 0, false) AS holds
         FROM applied a LEFT JOIN received r USING (tenant_id, transaction_id, bank_account)
+        """,
+    ),
+    Identity(
+        "prepaid amounts = what invoices took of receipts", ("invoicing.invoices", "invoicing.prepayments"), "invoices with prepaid amounts",
+        """
+        WITH taken AS (
+            SELECT tenant_id, invoice_id, sum(amount) AS amount FROM invoicing.prepayments WHERE gives_back_id IS NULL AND {month} GROUP BY ALL
+        ), headers AS (
+            SELECT tenant_id, invoice_id, invoice_number, prepaid_amount FROM invoicing.invoices WHERE prepaid_amount <> 0 AND {month}
+        )
+        SELECT tenant_id, coalesce(h.invoice_number, invoice_id) AS example, coalesce(h.prepaid_amount = t.amount, false) AS holds
+        FROM headers h FULL OUTER JOIN taken t USING (tenant_id, invoice_id)
+        """,
+    ),
+    Identity(
+        "what invoices took of receipts is posted once, and what goes back", ("invoicing.prepayments", "ledger.journal_lines"), "prepayments",
+        """
+        WITH moved AS (
+            SELECT tenant_id, source_id AS prepayment_id, sum(credit - debit) AS amount, count(DISTINCT entry_id) AS times
+            FROM ledger.journal_lines WHERE event IN ('prepayment_applied', 'prepayment_given_back')
+              AND ledger_account = 'accounts_receivable' AND {month} GROUP BY ALL
+        ), taken AS (
+            SELECT tenant_id, prepayment_id, sum(amount) AS amount FROM invoicing.prepayments SEMI JOIN posted USING (tenant_id, period)
+            WHERE {month} GROUP BY ALL
+        )
+        SELECT tenant_id, prepayment_id AS example, coalesce(m.amount = t.amount AND m.times = 1, false) AS holds
+        FROM taken t FULL OUTER JOIN moved m USING (tenant_id, prepayment_id)
         """,
     ),
     Identity(
         "no document is paid beyond what it asks", ("ledger.journal_lines",), "documents that money was applied to",
         """
         SELECT tenant_id, document_id AS example, sum(debit - credit) >= 0 AS holds FROM ledger.journal_lines
-        WHERE ledger_account = 'accounts_receivable' GROUP BY tenant_id, document_id HAVING bool_or(event = 'cash_applied')
+        WHERE ledger_account = 'accounts_receivable' GROUP BY tenant_id, document_id HAVING bool_or(event IN ('cash_applied', 'prepayment_applied'))
         """,
     ),
     Identity(
@@ -273,8 +304,10 @@ IDENTITIES: tuple[Identity, ...] = (
         SELECT tenant_id, currency AS example,
                coalesce(sum(credit - debit) FILTER (ledger_account = 'unapplied_cash'), 0)
                = coalesce(sum(debit - credit) FILTER (ledger_account = 'bank' AND event = 'cash_received'), 0)
-               - coalesce(sum(credit - debit) FILTER (ledger_account = 'accounts_receivable' AND event = 'cash_applied'), 0) AS holds
-        FROM ledger.journal_lines WHERE event IN ('cash_received', 'cash_applied') GROUP BY tenant_id, currency
+               - coalesce(sum(credit - debit) FILTER (ledger_account = 'accounts_receivable'
+                                                      AND event IN ('cash_applied', 'prepayment_applied', 'prepayment_given_back')), 0) AS holds
+        FROM ledger.journal_lines
+        WHERE event IN ('cash_received', 'cash_applied', 'prepayment_applied', 'prepayment_given_back') GROUP BY tenant_id, currency
         """,
     ),
     Identity(

@@ -8,7 +8,7 @@ with 2n+1, so the row of an attempt that was superseded is refused by the table 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError
 
 from jobs.runtime import delta_log
+from jobs.runtime.config import digest
 from jobs.runtime.errors import OutOfTurn, RunBroke, Superseded
 
 RUNS, PUBLICATIONS, GATE_RESULTS, METRICS = "ops.runs", "ops.publications", "ops.gate_results", "ops.metrics"
@@ -256,16 +257,7 @@ def complete(done: Sequence[Publication], note: dict[str, Any], turns: Sequence[
     attempt = done[0].attempt
     for _ in range(delta_log.RETRIES):
         current = table(PUBLICATIONS)
-        for publication in (p for p in done if p.fenced):
-            standing = _fence(current, publication.unit.id)
-            if standing != 2 * publication.attempt:
-                newer = (
-                    f"attempt {standing // 2}" if standing // 2 > publication.attempt else "an earlier call of this attempt"
-                )
-                raise Superseded(
-                    f"{publication.unit.id}: {newer} has taken over from attempt {publication.attempt}. What attempt "
-                    f"{publication.attempt} committed stays invisible. Nothing to do if the newer one succeeds."
-                )
+        _refuse_superseded(current, (p.unit for p in done if p.fenced), attempt)
         for turn in turns:
             if _fence(current, turn.id) != 2 * attempt:
                 raise OutOfTurn(
@@ -280,6 +272,47 @@ def complete(done: Sequence[Publication], note: dict[str, Any], turns: Sequence[
         _compact_sometimes(PUBLICATIONS)
         return
     raise RunBroke("ops.publications could not be written. Nothing became visible; run this again.")
+
+
+def part_id(publication_id: str, lane: str) -> str:
+    """What a part of a publication is known by that is published before the rest of it."""
+    return digest(publication_id, lane)[:32]
+
+
+def fences(units: Iterable[Unit]) -> dict[Unit, int]:
+    """How far these fences have been moved."""
+    current = table(PUBLICATIONS)
+    return {unit: _fence(current, unit.id) for unit in units}
+
+
+def take(done: Sequence[Publication], note: dict[str, Any], holders: Sequence[Unit], turns: Mapping[Unit, int]) -> bool:
+    """Make publications visible that spend what the runs of some turns spend too; False where one of the turns has moved.
+
+    holders: the units whose attempt this is; a newer one refuses it. turns: as fences() told them before what is spent was looked at.
+    Attempts that had their turn then are passed: they look again, and see what was taken.
+    """
+    current = table(PUBLICATIONS)
+    _refuse_superseded(current, holders, done[0].attempt)
+    if any(_fence(current, turn.id) != told for turn, told in turns.items()):
+        return False
+    passed = [(turn.id, 2 * (told // 2 + 1) + 1) for turn, told in turns.items()]
+    try:
+        _commit(current, [_row(publication) for publication in done], passed, note)
+    except CommitFailedError:
+        return False
+    _compact_sometimes(PUBLICATIONS)
+    return True
+
+
+def _refuse_superseded(current: DeltaTable, units: Iterable[Unit], attempt: int) -> None:
+    for unit in units:
+        standing = _fence(current, unit.id)
+        if standing != 2 * attempt:
+            newer = f"attempt {standing // 2}" if standing // 2 > attempt else "an earlier call of this attempt"
+            raise Superseded(
+                f"{unit.id}: {newer} has taken over from attempt {attempt}. What attempt {attempt} committed stays invisible. "
+                f"Nothing to do if the newer one succeeds."
+            )
 
 
 def still(turns: Iterable[Unit], attempt: int) -> bool:

@@ -184,6 +184,9 @@ def _against_truth(compared: Sequence[Comparison]) -> list[str]:
         + ("equal to the last digit" if equal else "NOT EQUAL")
         + (", rows accepted, quarantined and duplicate equal" if rows else ", rows NOT EQUAL")
     ]
+    taxed = [sum(one.taxed[side] for one in compared) for side in (0, 1)]
+    told.append(f"  taxed, or held, as the law has it: {taxed[0]:,} lines of {taxed[1]:,}")
+    told += [f"  {one.tenant_id} {one.period} {one.mistaxed}" for one in compared if one.mistaxed][:4]
     told += [f"  not equal: {one.tenant_id} {one.period}" for one in compared if not one.equal][:4]
     return told
 

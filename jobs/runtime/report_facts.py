@@ -15,6 +15,20 @@ from jobs.runtime.figures import Figures, figures
 from jobs.stages import INGESTION, STAGES
 
 TRUTH = "truth/truth.json"  # of a simulated home
+TAXED = """
+with issued as (
+    select l.tenant_id, strftime(l.period, '%Y-%m') as period, i.account_id, l.product_id, i.legal_entity_id,
+           l.tax_category || if(l.tax_category <> 'S', '', ' ' || array_to_string(list_transform(
+               l.line_taxes, lambda t: t.component || ' ' || rtrim(rtrim(t.rate::varchar, '0'), '.')), ' + ')) as carries
+    from invoicing.invoice_lines l join invoicing.invoices i using (tenant_id, invoice_id)
+    where i.original_invoice_id is null
+    union all by name
+    select tenant_id, strftime(period, '%Y-%m') as period, account_id, product_id, legal_entity_id, 'held ' || reason_code as carries
+    from invoicing.carried_forward
+)
+select tenant_id, period, account_id, product_id, legal_entity_id, legal_entity_id || ': ' || carries as carries, count(*) as n
+from issued group by all order by all
+"""
 
 
 @dataclass(frozen=True)
@@ -29,6 +43,8 @@ class Comparison:
     duplicates: tuple[int, int]
     amounts: Mapping[str, tuple[Decimal, Decimal]]
     adjusted: Mapping[str, tuple[Decimal, Decimal]]  # billed in this month for earlier ones
+    taxed: tuple[int, int]  # lines issued or held as tax law has it, and all of them
+    mistaxed: str | None  # one that is not: what it carries, and what it should
 
     @property
     def amounts_equal(self) -> bool:
@@ -39,7 +55,7 @@ class Comparison:
     @property
     def equal(self) -> bool:
         """Whether everything is."""
-        pairs = (self.charges, self.accepted, self.quarantined, self.duplicates)
+        pairs = (self.charges, self.accepted, self.quarantined, self.duplicates, self.taxed)
         return self.amounts_equal and all(computed == true for computed, true in pairs)
 
 
@@ -180,7 +196,10 @@ def _compare(books: Books, path: Path) -> list[Comparison]:
     if not path.exists():
         return []
     truth = json.loads(path.read_text(encoding="utf-8"))
-    books.open("billing.charges", "billing.adjustments", "raw.landed_files")
+    books.open(
+        "billing.charges", "billing.adjustments", "raw.landed_files", "invoicing.invoices", "invoicing.invoice_lines",
+        "invoicing.carried_forward",
+    )  # fmt: skip
     charged, adjusted = (
         books.rows(
             "SELECT tenant_id, strftime(period, '%Y-%m') AS period, currency, count(*) AS charges, sum(amount) AS amount "
@@ -192,6 +211,9 @@ def _compare(books: Books, path: Path) -> list[Comparison]:
         (row["tenant_id"], row["file_name"]): row
         for row in books.rows("SELECT * FROM raw.landed_files WHERE status = 'landed' AND feed = 'usage'")
     }
+    taxed: dict[tuple[str, str], list[Row]] = {}
+    for row in books.rows(TAXED):
+        taxed.setdefault((row["tenant_id"], row["period"]), []).append(row)
     found = []
     for tenant, told in sorted(truth["tenants"].items()):
         for period, month in sorted(told["months"].items()):
@@ -200,6 +222,8 @@ def _compare(books: Books, path: Path) -> list[Comparison]:
             landed = [files[tenant, name] for name in usage["files"] if (tenant, name) in files]
             if not mine and not landed:
                 continue  # not delivered yet
+            lines, taxes = taxed.get((tenant, period), []), month["taxes"]
+            wrong = [row for row in lines if not _rightly_taxed(row, taxes)] if taxes else []
             later = [row for row in adjusted if (row["tenant_id"], row["period"]) == (tenant, period)]
             found.append(
                 Comparison(
@@ -211,9 +235,26 @@ def _compare(books: Books, path: Path) -> list[Comparison]:
                     (sum(row["rows_duplicate"] for row in landed), usage["duplicates"]),
                     _amounts(mine, month["bill"]),
                     _amounts(later, month["adjusted"] if mine else {}),
+                    (sum(row["n"] for row in lines) - sum(row["n"] for row in wrong), sum(row["n"] for row in lines)),
+                    _mistaxed(wrong[0], taxes) if wrong else None,
                 )  # fmt: skip
             )
     return found
+
+
+def _rightly_taxed(row: Row, taxes: Mapping[str, Mapping[str, str]]) -> bool:
+    """Whether lines carry what their account's say; of a held document all lines wait, whatever they would have carried."""
+    true = taxes.get(row["account_id"], {})
+    ours, theirs = row["carries"], true.get(row["product_id"], true.get("*"))
+    waits = true.get("*", "").split(": ")[-1].startswith("held ")
+    return bool(ours == theirs or (waits and ours == f"{row['legal_entity_id']}: held with_its_document"))
+
+
+def _mistaxed(row: Row, taxes: Mapping[str, Mapping[str, str]]) -> str:
+    true = taxes.get(row["account_id"], {})
+    return (
+        f"{row['account_id']} {row['product_id']}: {row['carries']}, should be {true.get(row['product_id'], true.get('*'))}"
+    )
 
 
 def _amounts(rows: Sequence[Row], true: Mapping[str, Row]) -> dict[str, tuple[Decimal, Decimal]]:

@@ -107,6 +107,11 @@ def audit(invocation: Invocation) -> Outcome:
     if written["status"] == NOTHING_TO_DO:
         return Outcome(invocation.run_id, 0, NOTHING_TO_DO, f"{invocation.stage} {invocation.period}: nothing to judge.")
     run = _restore(invocation, written)
+    turns = _turns(run.units)
+    if turns and ops.still(run.units, run.attempt) and not ops.still(turns, run.attempt):
+        say(f"{run.run_id}: another run went first. Doing it again from what that run has left, before it is judged.")
+        write(invocation)
+        return audit(invocation)
     job = job_of(invocation.stage)
     stage = BY_NAME[invocation.stage]
     with records.recorded(invocation, run.attempt, "audit", run) as told, session() as spark:
@@ -251,12 +256,16 @@ def _finish_what_was_cut_short(asked: Invocation) -> None:
     """Roll forward what a dead process left between its first commit and its last, for the units asked for (law 4)."""
     stage = asked.stage
     complete = {publication.publication_id for publication in ops.all_publications()}
+
+    def in_part(publication_id: str) -> bool:
+        return any(ops.part_id(publication_id, lane) in complete for lane in BY_NAME[stage].parts)
+
     begun: dict[str, dict[str, Any]] = {}
     for row in ops.rows(ops.RUNS):
         if row["stage"] == stage and row["verb"] == "publish":
             if row["status"] == "started":
                 begun[row["publication_id"]] = row
-            elif row["status"] in ("done", "superseded"):
+            elif row["status"] == "done" or (row["status"] == "superseded" and not in_part(row["publication_id"])):
                 begun.pop(row["publication_id"], None)
     if asked.tenants:
         begun = {key: row for key, row in begun.items() if set(row["tenants"]) & set(asked.tenants)}

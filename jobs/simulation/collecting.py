@@ -23,9 +23,11 @@ from jobs.simulation.dunning import CURRENT, Debt, Policy, Standing, house_polic
 from jobs.simulation.formats import Feed
 from jobs.simulation.months import Month
 from jobs.simulation.numbers import bank_code
+from jobs.simulation.places import currency_of
 from jobs.simulation.receipts import APPLIED, Drawn, Issued, Known, Receipt, drawn, interest, numbered
 from jobs.simulation.statements import Entry, Statement, statement_bytes
-from jobs.simulation.tenants import SimTenant, currency_of, tenants_at
+from jobs.simulation.taxpayers import EXEMPTIONS
+from jobs.simulation.tenants import SimTenant, tenants_at
 from jobs.simulation.truth import plain
 from jobs.simulation.world import World
 
@@ -41,10 +43,6 @@ DISPUTES = pa.schema(
 PROMISES = pa.schema(
     [("account_id", pa.string()), ("document_id", pa.string()), ("valid_from", pa.date32()), ("promise_date", pa.date32())]
 )
-EXEMPTIONS = pa.schema(
-    [("account_id", pa.string()), ("valid_from", pa.date32()), ("valid_to", pa.date32()), ("reason", pa.string())]
-)
-
 Told = dict[str, Any]  # what truth/cash/<month>.json says of a tenant
 
 
@@ -93,7 +91,7 @@ def _published(month: Month) -> tuple[dict[str, list[Issued]], dict[str, list[Pa
     with Books() as books:
         books.open("invoicing.invoices", "payables.payment_batches")
         invoices = books.rows(
-            "SELECT tenant_id, invoice_id, invoice_number, legal_entity_id, account_id, currency, gross_amount, issue_date, "
+            "SELECT tenant_id, invoice_id, invoice_number, legal_entity_id, account_id, currency, payable_amount, issue_date, "
             "due_date FROM invoicing.invoices WHERE issue_date < ? AND period < ? ORDER BY tenant_id, invoice_number",
             (after, first),
         )
@@ -115,7 +113,7 @@ def _by_tenant(rows: Iterable[Row], made: Any) -> dict[str, list[Any]]:
 def _issued(row: Row) -> Issued:
     return Issued(
         row["tenant_id"], row["invoice_id"], row["invoice_number"], row["legal_entity_id"], row["account_id"], row["currency"],
-        row["gross_amount"], row["issue_date"], row["due_date"],
+        row["payable_amount"], row["issue_date"], row["due_date"],
     )  # fmt: skip
 
 
@@ -173,16 +171,16 @@ class _Month:
             for one in done.promised
         ]  # fmt: skip
         exemptions = [
-            {"account_id": account_id, "valid_from": self.month.day(1), "reason": "public body"}
+            {"account_id": account_id, "kind": "dunning", "valid_from": self.month.day(1), "reason": "public body"}
             for account_id in done.exempted
         ]
         self._write("disputes", disputes, DISPUTES, folder)
         self._write("promises", promises, PROMISES, folder)
-        self._write("exemptions", exemptions, EXEMPTIONS, folder)
+        self._write("exemptions", exemptions, EXEMPTIONS, folder, of="spared")
 
-    def _write(self, feed: Feed, rows: list[dict[str, object]], schema: pa.Schema, folder: Path) -> None:
+    def _write(self, feed: Feed, rows: list[dict[str, object]], schema: pa.Schema, folder: Path, of: str = "") -> None:
         if rows:
-            write_files(self.tenant, feed, self.month, (pa.Table.from_pylist(rows, schema=schema),), folder)
+            write_files(self.tenant, feed, self.month, (pa.Table.from_pylist(rows, schema=schema),), folder, of or feed)
 
     def _statement(
         self, country: str, currency: str, account: str, receipts: Iterable[Receipt], folder: Path, told: Told

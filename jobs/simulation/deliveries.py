@@ -12,9 +12,10 @@ import pyarrow.compute as pc
 from jobs.simulation.accounts import account_delivery, accounts_of
 from jobs.simulation.chance import generator
 from jobs.simulation.formats import SUMMED, Feed, file_bytes
-from jobs.simulation.kinds import DUPLICATES, QUARANTINED, Kind
+from jobs.simulation.kinds import DRAWN_AS, DUPLICATES, QUARANTINED, Kind
 from jobs.simulation.months import Month
 from jobs.simulation.payables import payables_delivery
+from jobs.simulation.taxpayers import certificate_rows, rate_rows, registration_rows, taxes_of
 from jobs.simulation.tenants import BROKEN, SimTenant
 from jobs.simulation.truth import FeedTruth, FileTruth, MonthTruth, bill_of, plain
 from jobs.simulation.usage import UsageDelivery, usage_delivery
@@ -22,6 +23,7 @@ from jobs.simulation.vendors import vendor_rows
 
 WITHOUT_A_NUMBER = (Kind.WRONG_QUANTITY, Kind.TOO_FEW_FIELDS)
 NOISE_BYTES = 4_096
+TAX_FILES = {"exemptions": "certificates", "tax_registrations": "registrations", "tax_rates": "rates"}
 
 
 def deliver(
@@ -48,6 +50,7 @@ def deliver(
             "vendors": _good(tenant, "vendors", months[-1], vendor_rows(tenant, seed, months), folder),
             "purchase_orders": _good(tenant, "purchase_orders", months[-1], payables.orders, folder),
             "payables": _good(tenant, "payables", months[-1], payables.payables, folder),
+            **_tax_feeds(tenant, seed, months, folder),
         },
         bill=bill,
         adjusted=bill_of(usage.late, prices, connection),
@@ -55,6 +58,7 @@ def deliver(
         charges=sum(part.charges for part in bill.values()),
         late_rows=0,
         payables=payables.truth,
+        taxes=taxes_of(tenant, seed, months),
     )
 
 
@@ -75,6 +79,22 @@ def _prices(tenant: SimTenant, months: tuple[Month, ...], prices: pa.Table, fold
 def _good(tenant: SimTenant, feed: Feed, month: Month, rows: pa.Table, folder: Path) -> FeedTruth:
     """A feed of one file in which every row is landed."""
     return _feed_truth(write_files(tenant, feed, month, (rows,), folder), {"new": len(rows)})
+
+
+def _tax_feeds(tenant: SimTenant, seed: int, months: tuple[Month, ...], folder: Path) -> dict[str, FeedTruth]:
+    """What registries, authorities and excused customers say; a month without news delivers no file."""
+    told: dict[Feed, pa.Table] = {
+        "exemptions": certificate_rows(tenant, seed, months),
+        "tax_registrations": registration_rows(tenant, seed, months),
+        "tax_rates": rate_rows(months),
+    }
+    return {
+        feed: _feed_truth(
+            write_files(tenant, feed, months[-1], (rows,) if len(rows) else (), folder, TAX_FILES[feed]), {"new": len(rows)}
+        )
+        for feed, rows in told.items()
+        if feed in tenant.dialect.headers
+    }
 
 
 def _usage(tenant: SimTenant, seed: int, months: tuple[Month, ...], usage: UsageDelivery, folder: Path) -> FeedTruth:
@@ -103,12 +123,12 @@ def _feed_truth(
 
 
 def write_files(
-    tenant: SimTenant, feed: Feed, month: Month, parts: tuple[pa.Table, ...], folder: Path
+    tenant: SimTenant, feed: Feed, month: Month, parts: tuple[pa.Table, ...], folder: Path, name: str | None = None
 ) -> dict[str, FileTruth]:
-    """Write the parts as files whose names sort in their order."""
+    """Write the parts as files whose names sort in their order. name: what they are called, where not as their feed."""
     told = {}
     for number, rows in enumerate(parts, start=1):
-        path = folder / feed / f"{feed}_{month.name}_{number:02d}{tenant.dialect.suffix}"
+        path = folder / feed / f"{name or feed}_{month.name}_{number:02d}{tenant.dialect.suffix}"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(file_bytes(rows, feed, tenant.dialect, tenant.timezone))
         told[path.name] = FileTruth(len(rows), _control_totals(rows, feed, tenant) if feed in SUMMED else {})
@@ -117,8 +137,8 @@ def write_files(
 
 def _control_totals(rows: pa.Table, feed: Feed, tenant: SimTenant) -> dict[str, str]:
     """The exact sum of a feed's column as the file has it."""
-    if "kind" in rows.column_names:
-        rows = rows.filter(pc.invert(pc.is_in(rows["kind"], pa.array([int(kind) for kind in WITHOUT_A_NUMBER]))))
+    if DRAWN_AS in rows.column_names:
+        rows = rows.filter(pc.invert(pc.is_in(rows[DRAWN_AS], pa.array([int(kind) for kind in WITHOUT_A_NUMBER]))))
     total = pc.sum(rows[SUMMED[feed]]).as_py() or Decimal(0)
     return {tenant.dialect.headers[feed][SUMMED[feed]]: plain(total)}
 

@@ -13,16 +13,28 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from jobs.simulation.kinds import Kind
+from jobs.simulation.kinds import DRAWN_AS, Kind
 from jobs.simulation.months import local_seconds
 
-Feed = Literal["accounts", "prices", "usage", "vendors", "purchase_orders", "payables", "disputes", "promises", "exemptions"]
+Feed = Literal[
+    "accounts",
+    "prices",
+    "usage",
+    "vendors",
+    "purchase_orders",
+    "payables",
+    "disputes",
+    "promises",
+    "exemptions",
+    "tax_registrations",
+    "tax_rates",
+]
 SUMMED: dict[Feed, str] = {
     "usage": "quantity",
     "payables": "gross_amount",
 }  # the column whose control total a delivery tells
 SPOILT = {"account_id": Kind.MISSING_ACCOUNT, "quantity": Kind.WRONG_QUANTITY, "usage_start": Kind.WRONG_START}
-TIMES = frozenset({"usage_start", "usage_end", "received_at"})
+TIMES = frozenset({"usage_start", "usage_end", "received_at", "checked_at"})
 DATES = frozenset({"valid_from", "valid_to", "invoice_date", "due_date", "iban_changed_at", "promise_date"})
 NO_VALUE = {"quantity": "n/a", "usage_start": "no date"}  # what text says in place of a value
 FIELDS_OF_A_SHORT_LINE = 3  # always before the quantity, so that no reader can take the line for a whole one
@@ -59,14 +71,17 @@ class Dialect:
         if feed in SUMMED:
             mapping["control_totals"] = [self.headers[feed][SUMMED[feed]]]
         written = [column for column in self.headers[feed] if (feed, column) not in NOT_CANONICAL]
-        constants = {"kind": {"constant": "dunning"}} if feed == "exemptions" else {}
-        mapping["columns"] = {column: self._how(feed, column) for column in written} | constants | self.derived.get(feed, {})
+        mapping["columns"] = {column: self._how(feed, column) for column in written} | self.derived.get(feed, {})
         return mapping
 
     @property
     def by_line(self) -> bool:
         """Whether vendor invoices come line by line, under an id of their own."""
         return "payable_id" in self.headers["payables"]
+
+    def tells(self, column: str) -> bool:
+        """Whether a column of the customer list is in its files."""
+        return column in self.headers["accounts"]
 
     def _how(self, feed: Feed, column: str) -> str | dict[str, Any]:
         """A source column, with what its values and times mean where that is not plain."""
@@ -117,9 +132,9 @@ def _csv_lines(columns: dict[str, pa.Array], rows: pa.Table, feed: Feed, dialect
     """The header and a line a row; a short line ends after its first fields."""
     fields = [_csv_field(values, column in FREE_TEXT) for column, values in columns.items()]
     lines = pc.binary_join_element_wise(*fields, dialect.delimiter)
-    if "kind" in rows.column_names:
+    if DRAWN_AS in rows.column_names:
         short = pc.binary_join_element_wise(*fields[:FIELDS_OF_A_SHORT_LINE], dialect.delimiter)
-        lines = pc.if_else(pc.equal(rows["kind"].combine_chunks(), int(Kind.TOO_FEW_FIELDS)), short, lines)
+        lines = pc.if_else(pc.equal(rows[DRAWN_AS].combine_chunks(), int(Kind.TOO_FEW_FIELDS)), short, lines)
     header = dialect.delimiter.join(dialect.headers[feed].values())
     return pa.concat_arrays([pa.array([header]), lines])
 
@@ -176,9 +191,9 @@ def _worded(text: pa.Array, words: dict[str, str]) -> pa.Array:
 
 def _spoilt(values: pa.Array, column: str, rows: pa.Table, shown: str | None) -> pa.Array:
     """The column with `shown`, or nothing, in the rows that are wrong in it on purpose."""
-    if column not in SPOILT or "kind" not in rows.column_names:
+    if column not in SPOILT or DRAWN_AS not in rows.column_names:
         return values
-    wrong = pc.equal(rows["kind"].combine_chunks(), int(SPOILT[column]))
+    wrong = pc.equal(rows[DRAWN_AS].combine_chunks(), int(SPOILT[column]))
     return pc.if_else(wrong, pa.scalar(shown, values.type), values)
 
 
@@ -189,7 +204,8 @@ CLOUD = Dialect(
         "accounts": {
             "account_id": "BillingAccountId", "legal_name": "BillingAccountName", "country": "Country",
             "currency": "BillingCurrency", "street": "Street", "postal_code": "PostalCode", "city": "City",
-            "tax_id": "TaxId", "is_business": "IsBusiness", "payment_terms_days": "TermsDays", "email": "Email",
+            "region": "StateOrProvince", "tax_jurisdiction": "TaxJurisdiction", "tax_id": "TaxId", "is_business": "IsBusiness",
+            "payment_terms_days": "TermsDays", "email": "Email",
             "iban": "BankAccount", "valid_from": "ValidFrom",
         },
         "prices": {
@@ -225,7 +241,11 @@ CLOUD = Dialect(
         "promises": {
             "account_id": "BillingAccountId", "document_id": "InvoiceNumber", "valid_from": "MadeOn", "promise_date": "PayBy",
         },
-        "exemptions": {"account_id": "BillingAccountId", "valid_from": "ValidFrom", "valid_to": "ValidTo", "reason": "Reason"},
+        "exemptions": {
+            "account_id": "BillingAccountId", "kind": "Kind", "jurisdiction": "Jurisdiction", "valid_from": "ValidFrom",
+            "valid_to": "ValidTo", "reason": "Reason",
+        },
+        "tax_rates": {"jurisdiction": "Jurisdiction", "component": "Authority", "rate": "Rate", "valid_from": "ValidFrom"},
     },
 )  # fmt: skip
 
@@ -278,17 +298,28 @@ RETAIL = Dialect(  # what a German point-of-sale system exports
         "promises": {
             "account_id": "Kundennummer", "document_id": "Rechnung", "valid_from": "Zugesagt am", "promise_date": "Zahlung bis",
         },
-        "exemptions": {"account_id": "Kundennummer", "valid_from": "Gültig ab", "valid_to": "Gültig bis", "reason": "Grund"},
+        "exemptions": {
+            "account_id": "Kundennummer", "kind": "Wovon", "jurisdiction": "Wo", "valid_from": "Gültig ab", "valid_to": "Gültig bis",
+            "reason": "Grund",
+        },
+        "tax_registrations": {"tax_id": "USt-IdNr", "country": "Land", "status": "Auskunft", "checked_at": "Geprüft"},
     },
     words={
         "country": {
             "DE": "Deutschland", "FR": "Frankreich", "GB": "Großbritannien", "CH": "Schweiz", "JP": "Japan", "US": "USA",
-            "AT": "Österreich", "BE": "Belgien", "IE": "Irland", "CA": "Kanada",
+            "AT": "Österreich", "BE": "Belgien", "IE": "Irland", "CA": "Kanada", "LI": "Liechtenstein", "MC": "Monaco", "IM": "Insel Man",
+            "BG": "Bulgarien", "CY": "Zypern", "CZ": "Tschechien", "DK": "Dänemark", "EE": "Estland", "ES": "Spanien", "FI": "Finnland",
+            "GR": "Griechenland", "HR": "Kroatien", "HU": "Ungarn", "IT": "Italien", "LT": "Litauen", "LU": "Luxemburg", "LV": "Lettland",
+            "MT": "Malta", "NL": "Niederlande", "PL": "Polen", "PT": "Portugal", "RO": "Rumänien", "SE": "Schweden", "SI": "Slowenien",
+            "SK": "Slowakei",
         },
+        "kind": {"dunning": "Mahnung", "tax": "Steuer"},
         "model": {"per_unit": "Liste", "price_on_record": "Beleg"},
         "is_business": {"true": "J", "false": "N"},
         "withdrawn": {"true": "J", "false": "N"},
-        "status": {"active": "aktiv", "blocked": "gesperrt"},
+        "status": {
+            "active": "aktiv", "blocked": "gesperrt", "valid": "gültig", "invalid": "ungültig", "in_check": "in Prüfung",
+        },
         "document_type": {"invoice": "Rechnung", "credit_note": "Gutschrift"},
     },
     derived={
@@ -335,7 +366,10 @@ MEDIA = Dialect(
             "document_id": "invoice", "account_id": "subscriber", "valid_from": "from", "valid_to": "until", "reason": "reason",
         },
         "promises": {"account_id": "subscriber", "document_id": "invoice", "valid_from": "made", "promise_date": "by"},
-        "exemptions": {"account_id": "subscriber", "valid_from": "from", "valid_to": "until", "reason": "reason"},
+        "exemptions": {
+            "account_id": "subscriber", "kind": "of", "jurisdiction": "where", "valid_from": "from", "valid_to": "until",
+            "reason": "reason",
+        },
     },
     camt="camt.053.001.02",
     derived={"accounts": {"payment_terms_days": {"constant": "14"}}},
@@ -348,7 +382,8 @@ LOGISTICS = Dialect(
         "accounts": {
             "account_id": "shipper_id", "legal_name": "shipper_name", "country": "country_code",
             "currency": "currency_code", "street": "street", "postal_code": "postal_code", "city": "city",
-            "tax_id": "tax_id", "is_business": "is_business", "payment_terms_days": "terms_days", "email": "email",
+            "region": "state", "tax_jurisdiction": "tax_jurisdiction", "tax_id": "tax_id", "is_business": "is_business",
+            "payment_terms_days": "terms_days", "email": "email",
             "iban": "account_number", "valid_from": "valid_from",
         },
         "prices": {
@@ -385,7 +420,11 @@ LOGISTICS = Dialect(
         "promises": {
             "account_id": "shipper_id", "document_id": "invoice_no", "valid_from": "valid_from", "promise_date": "promise_date",
         },
-        "exemptions": {"account_id": "shipper_id", "valid_from": "valid_from", "valid_to": "valid_to", "reason": "reason"},
+        "exemptions": {
+            "account_id": "shipper_id", "kind": "kind", "jurisdiction": "jurisdiction", "valid_from": "valid_from",
+            "valid_to": "valid_to", "reason": "reason",
+        },
+        "tax_rates": {"jurisdiction": "jurisdiction", "component": "authority", "rate": "rate", "valid_from": "valid_from"},
     },
 )  # fmt: skip
 
@@ -430,7 +469,10 @@ UTILITIES = Dialect(  # meter readings of a head-end system
             "document_id": "INVOICE", "account_id": "CONTRACT", "valid_from": "SINCE", "valid_to": "UNTIL", "reason": "REASON",
         },
         "promises": {"account_id": "CONTRACT", "document_id": "INVOICE", "valid_from": "SINCE", "promise_date": "PAY_BY"},
-        "exemptions": {"account_id": "CONTRACT", "valid_from": "SINCE", "valid_to": "UNTIL", "reason": "REASON"},
+        "exemptions": {
+            "account_id": "CONTRACT", "kind": "KIND", "jurisdiction": "PLACE", "valid_from": "SINCE", "valid_to": "UNTIL",
+            "reason": "REASON",
+        },
     },
     words={
         "withdrawn": {"true": "1", "false": "0"},

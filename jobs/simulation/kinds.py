@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+DRAWN_AS = "drawn_as"  # a column that is never delivered: the kind of a row
+
 
 class Kind(IntEnum):
     """The reason a usage row was written."""

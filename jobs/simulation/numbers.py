@@ -9,7 +9,9 @@ from collections.abc import Callable
 
 BANK = "SIMB"  # no bank is called so
 
-# Tax numbers: https://ec.europa.eu/taxation_customs (VIES algorithms), UID-Register of Switzerland, NTA of Japan
+INDIAN_STATES = {"27": "Maharashtra", "29": "Karnataka", "33": "TN"}  # the first two digits of a GSTIN
+
+# Tax numbers: https://ec.europa.eu/taxation_customs (VIES algorithms), UID-Register of Switzerland, NTA of Japan, GSTN of India
 
 
 def account_number(country: str, number: int) -> str:
@@ -25,6 +27,11 @@ def has_iban(country: str) -> bool:
     return country in _BBAN
 
 
+def has_account(country: str) -> bool:
+    """Whether somebody simulated banks in a country."""
+    return country in _BBAN or country in _LOCAL
+
+
 def misprinted(account: str) -> str:
     """The same account with its last digit wrong, so that no check digit fits any more."""
     return account[:-1] + str((int(account[-1]) + 1) % 10)
@@ -36,7 +43,7 @@ def bank_code(country: str) -> str:
 
 
 def tax_number(country: str, number: int) -> str | None:
-    """A VAT number as an invoice prints it; None where a country has no value added tax."""
+    """A VAT number as an invoice prints it; None where a country has none, or nobody is simulated to have one."""
     return _TAX[country](number % 9_000_000 + 1_000_000) if country in _TAX else None
 
 
@@ -63,6 +70,15 @@ def _belgian(number: int) -> str:
     return f"{front:010d}{front % 97 or 97:02d}"
 
 
+def _norwegian_account(number: int) -> str:
+    """Weights of MOD 11; a front whose check digit would be 10 is not given out."""
+    front, check = 9_999_100_000 + number % 800_000 - 1, 10
+    while check == 10:
+        front += 1
+        check = -_weighted(_digits(front), (5, 4, 3, 2, 7, 6, 5, 4, 3, 2)) % 11
+    return f"{front}{check}"
+
+
 _BBAN: dict[str, Callable[[int], str]] = {
     "DE": lambda number: f"99999999{number:010d}",
     "AT": lambda number: f"99999{number:011d}",
@@ -71,11 +87,17 @@ _BBAN: dict[str, Callable[[int], str]] = {
     "IE": lambda number: f"{BANK}999999{number % 100_000_000:08d}",
     "FR": _french,
     "BE": _belgian,
+    "NO": _norwegian_account,
+    "AE": lambda number: f"999{number:016d}",
 }
 _LOCAL: dict[str, Callable[[int], str]] = {
     "US": lambda number: f"999999999-{number:010d}",
     "CA": lambda number: f"99999-999-{number:07d}",
     "JP": lambda number: f"9999-999-{number:07d}",
+    "AU": lambda number: f"999-999-{number:08d}",
+    "NZ": lambda number: f"99-9999-{number:07d}-00",
+    "SG": lambda number: f"9999-999-{number:07d}",
+    "IN": lambda number: f"SIMB0999999-{number:011d}",
 }
 
 
@@ -141,7 +163,58 @@ def _irish(number: int) -> str:
     return f"IE{number:07d}{'WABCDEFGHIJKLMNOPQRSTUV'[total % 23]}"
 
 
+def _danish(number: int) -> str:
+    """MOD 11; a front that needs a check digit of 10 is not given out."""
+    front, check = number, 10
+    while check == 10:
+        check = -_weighted(_digits(front), (2, 7, 6, 5, 4, 3, 2)) % 11
+        front += 1
+    return f"DK{front - 1}{check}"
+
+
+def _finnish(number: int) -> str:
+    front, check = number, 10
+    while check == 10:
+        check = -_weighted(_digits(front), (7, 9, 10, 5, 8, 4, 2)) % 11
+        front += 1
+    return f"FI{front - 1}{check}"
+
+
+def _italian(number: int) -> str:
+    """Seven digits, the office's three, and the digit of Luhn."""
+    front = f"{number:07d}015"
+    doubled = sum(sum(_digits(digit * 2)) if place % 2 else digit for place, digit in enumerate(_digits(front)))
+    return f"IT{front}{-doubled % 10}"
+
+
+def _luxembourgish(number: int) -> str:
+    front = number % 900_000 + 100_000
+    return f"LU{front}{front % 89:02d}"
+
+
+def _polish(number: int) -> str:
+    front, check = 520_000_000 + number, 10
+    while check == 10:
+        check = _weighted(_digits(front), (6, 5, 7, 2, 3, 4, 5, 6, 7)) % 11
+        front += 1
+    return f"PL{front - 1}{check}"
+
+
+def _portuguese(number: int) -> str:
+    front = 50_000_000 + number
+    check = -_weighted(_digits(front), (9, 8, 7, 6, 5, 4, 3, 2)) % 11
+    return f"PT{front}{0 if check == 10 else check}"
+
+
+def gst_number(state: str, number: int) -> str:
+    """An Indian GSTIN of a state: its code, a PAN, 1, Z and the check sign, each second sign weighing double in base 36."""
+    front = f"{state}AAACS{number % 9_999 + 1:04d}K1Z"
+    total = sum(sum(divmod(int(sign, 36) * (1 + place % 2), 36)) for place, sign in enumerate(front))
+    check = -total % 36
+    return front + (str(check) if check < 10 else chr(55 + check))
+
+
 _TAX: dict[str, Callable[[int], str]] = {
     "DE": _german, "FR": _french_vat, "GB": _british, "CH": _swiss, "JP": _japanese, "AT": _austrian, "BE": _belgian_vat,
-    "IE": _irish,
+    "IE": _irish, "DK": _danish, "FI": _finnish, "IT": _italian, "LU": _luxembourgish, "PL": _polish, "PT": _portuguese,
 }  # fmt: skip

@@ -19,7 +19,8 @@ from jobs.ledger.calendars import Market
 from jobs.simulation.chance import generator
 from jobs.simulation.months import Month
 from jobs.simulation.numbers import account_number, has_iban, tax_number, wrong_tax_number
-from jobs.simulation.tenants import SELLERS, SimTenant, currency_of
+from jobs.simulation.places import currency_of
+from jobs.simulation.tenants import BUYERS, SELLERS, SimTenant
 from jobs.simulation.truth import PayablesTruth, plain
 from jobs.simulation.vendors import FROM_ABROAD, Vendor, vendors_of
 
@@ -73,7 +74,7 @@ class Wrong:
     rule: str
     decision: Decision
     draw: Callable[[_Draw, str], Invoice]
-    countries: tuple[str, ...] = tuple(SELLERS)
+    countries: tuple[str, ...] = BUYERS
     by_line: bool = False  # only where invoices come in lines
 
 
@@ -202,7 +203,7 @@ def _tax(net: Decimal, rate: str, currency: str) -> Decimal:
 def invoices_of(tenant: SimTenant, seed: int, month: Month, place: int) -> tuple[Invoice, ...]:
     """Every vendor invoice that a month delivers; place: which month of the world it is, so that every way of being wrong comes up."""
     draw = _Draw(tenant, seed, month)
-    countries = tenant.sellers
+    countries = tenant.buyers
     drawn = [draw.good(countries[number % len(countries)]) for number in range(GOOD)]
     drawn = [_taken_back(invoice) if at % CREDIT_NOTES == 7 else invoice for at, invoice in enumerate(drawn)]
     ways = [(way, fitting) for way in WAYS if (fitting := _fitting(way, tenant))]
@@ -219,7 +220,7 @@ def invoices_of(tenant: SimTenant, seed: int, month: Month, place: int) -> tuple
 def _fitting(way: Wrong, tenant: SimTenant) -> tuple[str, ...]:
     """The legal entities of a tenant, by country, whose invoices can be wrong in some way."""
     possible = tenant.dialect.by_line or not way.by_line
-    return tuple(country for country in tenant.sellers if possible and country in way.countries)
+    return tuple(country for country in tenant.buyers if possible and country in way.countries)
 
 
 def _taken_back(invoice: Invoice) -> Invoice:
@@ -324,7 +325,7 @@ def _two_numbers(draw: _Draw, country: str) -> Invoice:
 
 
 ELSEWHERE = ("CA", "JP", "CH", "BE")  # countries that every dialect can write
-WITH_IBAN = tuple(country for country in SELLERS if has_iban(country))
+WITH_IBAN = tuple(country for country in BUYERS if has_iban(country))
 WAYS = (
     Wrong("required-fields", "reject", lambda draw, country: replace(draw.good(country), invoice_date=None)),
     Wrong(

@@ -16,7 +16,10 @@ from jobs.simulation.tenants import SimTenant
 PRODUCTS = 24
 MICRO = Decimal("0.000001")
 PER_UNIT, ON_RECORD = "per_unit", "price_on_record"
-LEVELS = {"EUR": 100, "USD": 108, "GBP": 86, "CHF": 95, "JPY": 16_000}  # what 100 cents of a euro price are elsewhere
+LEVELS = {  # what 100 cents of a euro price are elsewhere
+    "EUR": 100, "USD": 108, "GBP": 86, "CHF": 95, "JPY": 16_000, "CAD": 148, "NOK": 1_170, "INR": 9_600, "AUD": 165, "NZD": 183,
+    "SGD": 140, "AED": 397,
+}  # fmt: skip
 REGIONS = {
     "cloud": ("eu-west", "us-east", "ap-north"),
     "retail": (),  # its usage names no region

@@ -15,7 +15,7 @@ from functools import lru_cache
 
 from jobs.runtime.config import digest
 from jobs.simulation.months import Month
-from jobs.simulation.numbers import account_number
+from jobs.simulation.numbers import account_number, has_account
 from jobs.simulation.statements import Entry
 
 
@@ -154,7 +154,7 @@ def _receipt(seed: int, month: Month, kind: Payer, paid: tuple[Issued, ...], who
     amount = sum((invoice.amount for invoice in paid), Decimal(0))
     name, account = (
         str(who["legal_name"]),
-        str(who["iban"] or account_number(str(who["country"]), 90_000_000 + draw % 1_000_000)),
+        str(who["iban"] or account_number(_banks_in(str(who["country"])), 90_000_000 + draw % 1_000_000)),
     )
     numbers = tuple(invoice.number for invoice in paid)
     references, text = _said(numbers, draw)
@@ -168,6 +168,11 @@ def _receipt(seed: int, month: Month, kind: Payer, paid: tuple[Issued, ...], who
         name, account = f"Settlement Office {draw % 1_000}", account_number("DE", 95_000_000 + draw % 1_000_000)
     entry = Entry("", amount, _weekday(month, 3 + draw // 7 % 24), name, account, references, text)
     return Receipt(told, first.legal_entity_id, first.currency, entry, paid)
+
+
+def _banks_in(country: str) -> str:
+    """Where somebody has an account that we do not know of; whose country has no simulated bank goes to a German one."""
+    return country if has_account(country) else "DE"
 
 
 def _said(numbers: tuple[str, ...], draw: int) -> tuple[tuple[str, ...], str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -9,8 +10,9 @@ from typing import Any
 
 import yaml
 
-from jobs.simulation.formats import DIALECTS, Dialect, Feed
+from jobs.simulation.formats import DIALECTS, Dialect
 from jobs.simulation.numbers import account_number, bank_code
+from jobs.simulation.places import PLACES, currency_of
 
 LINES = ("cloud", "retail", "media", "logistics", "utilities")
 ROWS_AT_SCALE_ONE = (35_000, 25_000, 15_000, 15_000, 10_000)  # of the five tenants every world has
@@ -18,77 +20,79 @@ ROWS_OF_OTHERS = (4_000, 8_000, 12_000, 16_000, 20_000)
 ROWS_PER_SCALE = 100_000
 GIANT = len(ROWS_AT_SCALE_ONE)  # index of the tenant that takes the rest of a larger world's rows
 BROKEN = 7  # index of the tenant that delivers unreadable files; JSON Lines, so that noise cannot pass for text
-CURRENCIES = {"GB": "GBP", "CH": "CHF", "JP": "JPY", "US": "USD", "CA": "USD"}  # the others pay in euros
-OTHERS_PAY_IN = "EUR"
 COMMON_CUSTOMERS = ("DE", "FR", "GB", "CH", "JP", "US", "AT", "BE", "IE", "CA")
-
-
-TaxLine = tuple[str, str, str, str, date, str]  # id, customer country, category, rate, valid from, source
+BUYERS = ("DE", "FR", "GB", "CH", "JP", "US")  # in these countries the legal entities have vendors
+UNION = (
+    "BG", "CY", "CZ", "DK", "EE", "ES", "FI", "GR", "HR", "HU", "IT", "LT", "LU", "LV", "MT", "NL", "PL", "PT", "RO", "SE", "SI", "SK",
+)  # fmt: skip
+MORE_CUSTOMERS = {"retail": (*UNION, "ES", "FI", "GR", "IT", "PT", "IT", "ES", "PL", "DK"), "utilities": ("DE", "DE", "DE")}
 
 
 @dataclass(frozen=True)
 class Seller:
-    """A country a legal entity sells from: its zone, the countries it serves, and the lines of its tax policy."""
+    """A country a legal entity sells from: its zone, the countries it serves, its tax policy, its office and its tax id.
+
+    The tax ids are of the right form and nobody's, as far as anybody can tell.
+    """
 
     timezone: str
     serves: tuple[str, ...]
-    taxes: tuple[TaxLine, ...]
+    tax_policy: str
+    office: dict[str, str]
+    tax_id: str
 
 
-def _taxes(country: str, rate: str, since: date, law: str, export_law: str) -> tuple[TaxLine, ...]:
-    """The standard rate at home, and none on what leaves the country."""
-    return (
-        (f"sim-{country}-standard", country.upper(), "S", rate, since, law),
-        (f"sim-{country}-export", "*", "G", "0", date(2010, 1, 1), export_law),
-    )
+def _office(street: str, city: str, postal_code: str, region: str = "") -> dict[str, str]:
+    return {"street": street, "city": city, "postal_code": postal_code} | ({"region": region} if region else {})
 
 
 SELLERS = {
-    "DE": Seller("Europe/Berlin", ("DE", "AT"), _taxes("de", "0.19", date(2007, 1, 1), "UStG § 12 (1)", "UStG § 4 Nr. 1")),
-    "FR": Seller("Europe/Paris", ("FR", "BE"), _taxes("fr", "0.20", date(2014, 1, 1), "CGI art. 278", "CGI art. 262 I")),
-    "GB": Seller(
-        "Europe/London",
-        ("GB", "IE"),
-        _taxes("gb", "0.20", date(2011, 1, 4), "Finance (No. 2) Act 2010 s.3", "VATA 1994 s.30(6)"),
+    "DE": Seller("Europe/Berlin", ("DE", "AT"), "eu-seller", _office("Domstraße 1", "Köln", "50667"), "DE136695976"),
+    "FR": Seller(
+        "Europe/Paris", ("FR", "BE", "MC"), "eu-seller", _office("1 rue des Granges", "Besançon", "25000"), "FR40303265045"
     ),
+    "GB": Seller("Europe/London", ("GB", "IE", "IM"), "gb-seller", _office("1 Stonegate", "York", "YO1 8AN"), "GB980780684"),
     "CH": Seller(
-        "Europe/Zurich", ("CH",), _taxes("ch", "0.081", date(2024, 1, 1), "MWSTG Art. 25 (1)", "MWSTG Art. 23 (2)")
+        "Europe/Zurich", ("CH", "LI"), "ch-seller", _office("Bahnhofstrasse 1", "Zürich", "8001"), "CHE-107.787.577 MWST"
     ),
-    "JP": Seller(
-        "Asia/Tokyo",
-        ("JP",),
-        _taxes("jp", "0.10", date(2019, 10, 1), "Consumption Tax Act art. 29; 2.2 % of it local", "art. 7"),
-    ),
-    "US": Seller(  # sales tax depends on state and county; until it is modelled, nothing is charged
+    "JP": Seller("Asia/Tokyo", ("JP",), "jp-seller", _office("1-1 Umeda", "Osaka", "530-0001"), "T7000012050002"),
+    "US": Seller(
         "America/New_York",
-        ("US", "CA"),
-        (
-            ("sim-us-domestic", "US", "O", "0", date(2010, 1, 1), "no federal value added tax; sales tax not yet modelled"),
-            ("sim-us-export", "*", "O", "0", date(2010, 1, 1), "no federal value added tax"),
-        ),
+        ("US",),
+        "us-sales-tax",
+        _office("1 Washington Street", "Springfield", "62701", "IL"),
+        "91-1144442",
     ),
-}
-OFFICES = {  # street, city, postal code, and a tax id whose form is right
-    "DE": ("Domstraße 1", "Köln", "50667", "DE136695976"),
-    "FR": ("1 rue des Granges", "Besançon", "25000", "FR40303265045"),
-    "GB": ("1 Stonegate", "York", "YO1 8AN", "GB980780684"),
-    "CH": ("Bahnhofstrasse 1", "Zürich", "8001", "CHE-107.787.577 MWST"),
-    "JP": ("1-1 Umeda", "Osaka", "530-0001", "T7000012050002"),
-    "US": ("1 Washington Street", "Springfield", "62701", "91-1144442"),
+    "CA": Seller(
+        "America/Toronto",
+        ("CA",),
+        "ca-seller",
+        _office("1 Princess Street", "Kingston", "K7L 1A1", "ON"),
+        "999999907 RT0001",
+    ),
+    "AU": Seller(
+        "Australia/Hobart", ("AU",), "au-seller", _office("1 Elizabeth Street", "Hobart", "7000", "TAS"), "99 999 000 260"
+    ),
+    "NZ": Seller("Pacific/Auckland", ("NZ",), "nz-seller", _office("1 Princes Street", "Dunedin", "9016"), "99-000-007"),
+    "SG": Seller("Asia/Singapore", ("SG",), "sg-seller", _office("1 Raffles Place", "Singapore", "048616"), "201899999G"),
+    "IN": Seller(
+        "Asia/Kolkata",
+        ("IN",),
+        "in-seller",
+        _office("1 Sayyaji Rao Road", "Mysuru", "570001", "Karnataka"),
+        "29AAACS7778K1ZK",
+    ),
+    "NO": Seller("Europe/Oslo", ("NO",), "no-seller", _office("Torgallmenningen 1", "Bergen", "5003"), "NO 999 999 018 MVA"),
+    "AE": Seller("Asia/Dubai", ("AE",), "ae-seller", _office("1 Corniche Street", "Sharjah", "00000"), "100999999900003"),
 }
 HEADING = "# Simulated; written by jobs/simulation, rewritten with the world.\n"
-FEEDS: tuple[Feed, ...] = (
-    "accounts",
-    "prices",
-    "usage",
-    "vendors",
-    "purchase_orders",
-    "payables",
-    "disputes",
-    "promises",
-    "exemptions",
-)
-ENTITIES = (("US", "GB"), ("DE", "FR"), ("GB",), ("JP", "US"), ("CH",), ("FR", "CH"))
+ENTITIES = {  # the first one serves whoever no other serves; among them all countries whose taxes are known
+    "cloud": ("US", "GB", "CA"),
+    "retail": ("DE", "FR"),
+    "media": ("GB", "AU", "NZ"),
+    "logistics": ("JP", "US", "SG", "IN"),
+    "utilities": ("CH", "NO", "AE"),
+}
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,16 @@ class SimTenant:
     @property
     def sellers(self) -> tuple[str, ...]:
         """The countries of its legal entities; the first one serves whoever no other serves."""
-        return ENTITIES[(self.index + self.index // len(LINES)) % len(ENTITIES)]
+        return ENTITIES[self.line]
+
+    @property
+    def buyers(self) -> tuple[str, ...]:
+        """The countries of those legal entities that vendors send invoices to."""
+        return tuple(country for country in self.sellers if country in BUYERS)
+
+    def seller_of(self, country: str) -> str:
+        """The country of the legal entity that serves a customer's."""
+        return next((seller for seller in self.sellers if country in SELLERS[seller].serves), self.sellers[0])
 
     @property
     def timezone(self) -> str:
@@ -142,7 +155,15 @@ class SimTenant:
     def customers(self) -> tuple[str, ...]:
         """Customer countries to draw from, those its own entities serve most often."""
         home = tuple(country for seller in self.sellers for country in SELLERS[seller].serves)
-        return home * 4 + COMMON_CUSTOMERS
+        return (
+            tuple(country for country in home if country in PLACES) * 4
+            + COMMON_CUSTOMERS
+            + MORE_CUSTOMERS.get(self.line, ())
+        )
+
+    def prefix(self, country: str) -> str:
+        """What the numbers of a legal entity begin with; an Indian number has sixteen characters at most."""
+        return f"{self.index + 1:02d}" if country == "IN" else f"{self.line[0].upper()}{self.index + 1:02d}{country}"
 
     def entity(self, country: str) -> str:
         """The id of the legal entity in a country."""
@@ -150,19 +171,11 @@ class SimTenant:
 
     def bank_accounts(self, country: str) -> dict[str, str]:
         """The account of a legal entity in every currency its customers are billed in, its own first."""
-        served = set(SELLERS[country].serves)
-        if country == self.sellers[0]:
-            elsewhere = {buyer for seller in self.sellers[1:] for buyer in SELLERS[seller].serves}
-            served |= {buyer for buyer in COMMON_CUSTOMERS if buyer not in elsewhere}
+        served = {buyer for buyer in {*self.customers, *SELLERS[country].serves} if self.seller_of(buyer) == country}
         own = currency_of(country)
         currencies = (own, *sorted({currency_of(buyer) for buyer in served} - {own}))
         first = 100 * (self.index + 1) + 10 * self.sellers.index(country)
         return {currency: account_number(country, first + number) for number, currency in enumerate(currencies)}
-
-
-def currency_of(country: str) -> str:
-    """The currency in which somebody of a country pays."""
-    return CURRENCIES.get(country, OTHERS_PAY_IN)
 
 
 def tenants_at(scale: int) -> tuple[SimTenant, ...]:
@@ -174,12 +187,13 @@ def tenants_at(scale: int) -> tuple[SimTenant, ...]:
     return tuple(SimTenant(index, rows) for index, rows in enumerate(sizes))
 
 
-def write_configuration(tenants: tuple[SimTenant, ...], conf: Path) -> None:
-    """Write conf/tenants/sim-*.yaml and the tax policies their sellers name."""
+def write_configuration(tenants: tuple[SimTenant, ...], conf: Path, classified: Mapping[str, tuple[str, str]]) -> None:
+    """Write conf/tenants/sim-*.yaml, and the tax class of one product of each. classified: by tenant, that product and its class."""
     for tenant in tenants:
         _write_yaml(conf / "tenants" / f"{tenant.name}.yaml", tenant_file(tenant))
-    for country in sorted({seller for tenant in tenants for seller in tenant.sellers}):
-        _write_yaml(conf / "taxes" / f"{tax_policy(country)}.yaml", tax_file(country))
+        product, tax_class = classified[tenant.name]
+        told = {"product": product, "tax_class": tax_class, "valid_from": date(2010, 1, 1), "source": "simulated"}
+        _write_yaml(conf / "taxes" / "products" / f"{tenant.name}.yaml", {"products": [told]})
 
 
 def tenant_file(tenant: SimTenant) -> dict[str, Any]:
@@ -193,11 +207,11 @@ def tenant_file(tenant: SimTenant) -> dict[str, Any]:
                 "name": f"{tenant.name.removeprefix('sim-').replace('-', ' ').title()} {country}",
                 "country": country,
                 "timezone": SELLERS[country].timezone,
-                "invoice_prefix": f"{tenant.line[0].upper()}{tenant.index + 1:02d}{country}",
-                "tax_policy": tax_policy(country),
+                "invoice_prefix": tenant.prefix(country),
+                "tax_policy": SELLERS[country].tax_policy,
                 "serves": list(SELLERS[country].serves),
-                "address": dict(zip(("street", "city", "postal_code"), OFFICES[country][:3], strict=True)),
-                "tax_id": OFFICES[country][3],
+                "address": SELLERS[country].office,
+                "tax_id": SELLERS[country].tax_id,
                 "email": f"billing@{tenant.entity(country)}.example",
                 "bank_accounts": [
                     {"iban": account, "bic": bank_code(country), "currency": currency, "pays": True}
@@ -206,25 +220,9 @@ def tenant_file(tenant: SimTenant) -> dict[str, Any]:
             }
             for country in tenant.sellers
         ],
-        "feeds": {feed: tenant.dialect.mapping(feed, tenant.timezone) for feed in FEEDS}
+        "feeds": {feed: tenant.dialect.mapping(feed, tenant.timezone) for feed in tenant.dialect.headers}
         | {"bank_transactions": {"format": "camt"}},
     } | ({"outputs": {"focus": ["csv", "parquet"]}} if tenant.index == 0 else {})
-
-
-def tax_policy(country: str) -> str:
-    """The name of a seller country's tax policy."""
-    return f"sim-{country.lower()}-seller"
-
-
-def tax_file(country: str) -> dict[str, Any]:
-    """The content of conf/taxes/<policy>.yaml; the first line that fits decides."""
-    rules: list[dict[str, Any]] = []
-    for name, buyer, category, rate, since, source in SELLERS[country].taxes:
-        told = {"id": name, "category": category, "rate": rate, "valid_from": since, "source": source}
-        asked = {} if buyer == "*" else {"when": f"customer_country = '{buyer}'"}
-        untaxed = {} if category == "S" else {"exemption_reason": "Not taxed"}
-        rules.append(told | asked | untaxed | {"reason": "customer in {customer_country}"})
-    return {"policy": tax_policy(country), "rules": rules}
 
 
 def _write_yaml(path: Path, content: dict[str, Any]) -> None:

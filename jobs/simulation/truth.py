@@ -98,6 +98,7 @@ class MonthTruth:
     charges: int
     late_rows: int  # of this month, in the next one's delivery
     payables: PayablesTruth
+    taxes: dict[str, dict[str, str]]  # account -> product, `*` for every other one -> who sells it and what it carries
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from jobs.simulation.accounts import Accounts
 from jobs.simulation.chance import generator
 from jobs.simulation.formats import decimals
-from jobs.simulation.kinds import BAD, Kind
+from jobs.simulation.kinds import BAD, DRAWN_AS, Kind
 from jobs.simulation.months import Month, local_seconds
 from jobs.simulation.prices import ON_RECORD, REGIONS, Product, products_of
 from jobs.simulation.tenants import SimTenant
@@ -202,7 +202,7 @@ class _Drafts:
                 "tags": pa.array([json.dumps({"team": team}) for team in TEAMS]).take(pa.array(draft.account % len(TEAMS))),
                 "revision": pa.array(draft.revision.astype(np.int32)),
                 "withdrawn": pa.array(draft.kind == Kind.WITHDRAWN),
-                "kind": pa.array(draft.kind),
+                DRAWN_AS: pa.array(draft.kind),
             }
         )
 

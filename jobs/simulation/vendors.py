@@ -75,7 +75,7 @@ class Vendors:
 def vendors_of(tenant: SimTenant, seed: int, country: str) -> Vendors:
     """The vendors of the legal entity in a country, the same in every month."""
     chance = generator(seed, tenant.name, country, "vendors")
-    count = ORDINARY // len(tenant.sellers)
+    count = ORDINARY // len(tenant.buyers)
     draws = chance.integers(0, 1_000_000, (count + 2, 2))
 
     def vendor(number: int, home: str, status: str = "active") -> Vendor:
@@ -107,7 +107,7 @@ def vendor_rows(tenant: SimTenant, seed: int, months: tuple[Month, ...]) -> pa.T
     """What the last of these months brings: everybody in the first, and in each the one that moves, before and after."""
     month, since = months[-1], Month(months[0].year - 1, 1).day(1)
     rows = []
-    for country in tenant.sellers:
+    for country in tenant.buyers:
         vendors = vendors_of(tenant, seed, country)
         if len(months) == 1:
             everybody = (*vendors.ordinary, vendors.blocked, *([vendors.misprinted] if vendors.misprinted else []))

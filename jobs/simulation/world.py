@@ -17,6 +17,7 @@ from jobs.simulation.accounts import accounts_of
 from jobs.simulation.deliveries import deliver
 from jobs.simulation.months import Month
 from jobs.simulation.prices import price_rows
+from jobs.simulation.taxpayers import classified
 from jobs.simulation.tenants import SimTenant, tenants_at, write_configuration
 from jobs.simulation.truth import MonthTruth, TenantTruth, Truth, totals_of
 
@@ -53,7 +54,7 @@ def simulate_world(world: World, into: Path, progress: Callable[[str], None]) ->
     """
     _claim(into, world)
     tenants = tenants_at(world.scale)
-    write_configuration(tenants, into / "conf")
+    write_configuration(tenants, into / "conf", {tenant.name: classified(tenant, world.seed) for tenant in tenants})
     with duckdb.connect(config={"autoload_known_extensions": False}) as connection:
         told = {tenant.name: _simulate_tenant(tenant, world, into / "outbox", connection, progress) for tenant in tenants}
     totals = {month.name: totals_of(tenant.months[month.name] for tenant in told.values()) for month in world.calendar}
@@ -73,7 +74,7 @@ def _claim(into: Path, world: World) -> None:
     into.mkdir(parents=True, exist_ok=True)
     for folder in ("outbox", "truth"):
         shutil.rmtree(into / folder, ignore_errors=True)
-    for path in (into / "conf").glob("*/sim-*.yaml"):
+    for path in (into / "conf").rglob("sim-*.yaml"):
         path.unlink()
     marker.write_text(json.dumps({"simulated": True, **asdict(world)}) + "\n", encoding="utf-8", newline="\n")
 

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from jobs.ledger import receipts
 from jobs.ledger.facts import current_accounts
 from jobs.ledger.periods import Period
 from jobs.ledger.tenants import Tenant, chosen
@@ -14,7 +15,7 @@ from jobs.runtime.contract import Invocation, Planned, Written
 from jobs.runtime.errors import UpstreamMissing
 from jobs.runtime.house import House, Snapshot
 from jobs.runtime.ops import Publication, Unit
-from jobs.stages import CASH_MATCHING, INGESTION, LEDGER_POSTING, SUSPENSION_SELECTION
+from jobs.stages import CASH_MATCHING, INGESTION, INVOICE_GENERATION, LEDGER_POSTING, SUSPENSION_SELECTION
 from jobs.suspension_selection import transforms
 from jobs.suspension_selection.settings import Policy, settings
 from jobs.suspension_selection.tables import ACCOUNT_STATES, CANDIDATES
@@ -92,7 +93,12 @@ def _inputs(snapshot: Snapshot, tenant: str, period: Period, ledger: Publication
         is_fact = unit.stage == INGESTION.name and (
             unit.lane in FACTS or (unit.lane == "open_items" and unit.period <= period.month.key)
         )
-        if is_cash or is_fact:
+        took_cash = (
+            unit.stage == INVOICE_GENERATION.name
+            and unit.lane in INVOICE_GENERATION.parts
+            and unit.period <= period.month.key
+        )
+        if is_cash or is_fact or took_cash:
             told[unit.id] = publication.fingerprint
     return told
 
@@ -144,8 +150,18 @@ def _evaluated(house: House, documents: DataFrame) -> DataFrame:
         house.spark, documents, accounts, disputes, promises, exemptions, taken_over, policies, day
     )
     cash = _days_of(house, CASH_MATCHING.name, house.run.month)
-    cover = transforms.covers(_on(house, "cash.unapplied", cash), _on(house, "cash.suggestions", cash), documents)
+    cover = transforms.covers(_unapplied(house, cash), _on(house, "cash.suggestions", cash), documents)
     return transforms.evaluated(accounts, counted, cover, _states(house, day), policies, day)
+
+
+def _unapplied(house: House, days: dict[str, date]) -> DataFrame:
+    """What receipts had left on the day of the run: as the newest day of cash has them, less what invoices took when they were issued."""
+    on = F.lit(house.run.month.first_day)
+    applied = house.read_all_months("cash.applications").where(F.col("period") <= on)
+    taken = house.read_all_months("invoicing.prepayments").where(F.col("applied_on") <= on)
+    return receipts.left(_on(house, "cash.unapplied", days), receipts.spent(applied, taken)).withColumn(
+        "unapplied", F.col("left")
+    )
 
 
 def _assigned(house: House) -> dict[str, dict[str | None, Policy]]:

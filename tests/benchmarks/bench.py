@@ -4,7 +4,7 @@ Then the stages that decide, at a million rows and a tenth of that (tests/benchm
 million documents of ten lines and a tenth of that (issuing.py); as many documents are rendered (papers.py).
 
 Every figure of docs/benchmarks.md comes from here. Nothing is touched but a scratch folder, which is removed, and
-artifacts/bench.json. Run as `.venv/bin/python tests/benchmarks/bench.py [--rows N] [--decisions N] [--documents N] [--papers N] [--small] [--scratch DIR]
+artifacts/bench.json. Run as `.venv/bin/python tests/benchmarks/bench.py [--rows N] [--decisions N] [--documents N] [--papers N] [--tenants 0] [--small] [--scratch DIR]
 [--repeat N]`.
 """
 
@@ -81,8 +81,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         size = SMALL_PAPERS if asked.small else asked.papers
         figures["papers"] = [_papers(count, scratch / f"papers-{count}") for count in (size // 10, size) if count]
         _keep(figures)
-        figures["tenants"] = _further_tenants(scratch / "home-tenants")
-        _keep(figures)
+        if asked.tenants:
+            figures["tenants"] = _further_tenants(scratch / "home-tenants")
+            _keep(figures)
     finally:
         if made:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -113,6 +114,9 @@ def _asked(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--papers", type=int, default=PAPERS, help="documents of ten lines, to be rendered; 0 leaves this part out"
+    )
+    parser.add_argument(
+        "--tenants", type=int, choices=(0, 1), default=1, help="the cost of a further tenant; 0 leaves this part out"
     )
     parser.add_argument("--small", action="store_true", help=f"{SMALL_ROWS:,} rows: whether it works, not how fast")
     parser.add_argument("--scratch", type=Path, help="an own folder, which is then kept; default a temporary one")
@@ -394,10 +398,14 @@ def _show(figures: Figures) -> None:
         _show_issuing(console, figures["issuing"])
     if figures["papers"]:
         _show_papers(console, figures["papers"])
+    if "tenants" in figures:
+        _show_tenants(console, figures["tenants"])
+
+
+def _show_tenants(console: Console, tenants: Figures) -> None:
     table = Table(title="tiny tenants that share a mapping: seconds of write + audit + publish")
     for heading in ("tenants", "ingestion", "billing_aggregation"):
         table.add_column(heading, justify="right")
-    tenants = figures["tenants"]
     for count in map(str, TENANT_COUNTS):
         table.add_row(
             count, *(f"{sum(verb['seconds'] for verb in tenants[count][stage].values()):.1f}" for stage in tenants[count])

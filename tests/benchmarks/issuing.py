@@ -1,7 +1,7 @@
 """The third part of `make bench`: documents of ten lines each, from charges to numbers and the journal.
 
 One tenant with as many customers as documents; every customer uses each of ten products once. Everything lands and is charged by the
-real path; what is measured are the stages that issue and post. Rendering is told apart (rendering.py).
+real path; what is measured are the stages that issue and post. Rendering is told apart (papers.py).
 """
 
 from __future__ import annotations

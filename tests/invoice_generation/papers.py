@@ -157,6 +157,7 @@ KINDS: dict[str, tuple[Row, Party]] = {  # every kind that has a UBL document
             correction_reason="Traffic was not billed."), SELLER,
     ),
     "rounded and prepaid": (row(line("10.01"), rounding_amount=Decimal("-0.01"), prepaid_amount=Decimal("5.00")), SELLER),
+    "prepaid as a whole": (row(line("10.01"), prepaid_amount=Decimal("12.01")), SELLER),
     "nothing": (row(line("0.00", rated="0")), SELLER),
     "long": (row(line("1.00", product_id=LONG.strip(), region=LONG.strip()), legal_name=LONG.strip()), SELLER),
     "greek": (row(line("1.00", product_id="Αποθήκευση"), **bought_by("GR", "Ελληνική Εταιρεία Α.Ε.", "EL123456789")), SELLER),

@@ -54,7 +54,7 @@ def tax(number, taxable, amount, rate="0.25", rule="de/standard", category="S", 
 
 HEADERS = [
     document("A-1", "160", "40"),
-    document("A-2", "30", "4.50"),
+    document("A-2", "30", "4.50", rounding_amount="0.50", payable_amount="35.00"),
     document("A-3", "15.20", "1.82"),
     document("A-4", "1000", "250"),
     document("A-5", "10", "2.50"),
@@ -115,7 +115,7 @@ def carried_out(spark, requests):
     judged = corrections.judged(corrections.pending(told, settled, SEPTEMBER), headers, lines).localCheckpoint()
     made = corrections.lines(judged, headers, lines, taxes, rounding(), date(2026, 8, 1)).localCheckpoint()
     charged = amounts.taxes(made).localCheckpoint()
-    drawn = corrections.headers(made, charged, DAY).localCheckpoint()
+    drawn = corrections.headers(made, charged, headers, DAY).localCheckpoint()
     return made, charged, drawn, corrections.answers(judged, made, date(2026, 8, 1), DAY).localCheckpoint(), headers
 
 
@@ -146,6 +146,15 @@ def test_documents_name_what_they_correct_and_carry_its_tax(done):
         ("i-A-3", "credit_note", "-7.6", "-0.92", "-8.52", "agreed with the customer"),
         ("i-A-4", "debit_note", "12.34", "3.09", "15.43", "agreed with the customer"),
     ]  # fmt: skip
+
+
+def test_what_is_cancelled_gives_back_what_it_was_rounded_by(done):
+    _, _, headers, _, _ = done
+    rounded = headers.where("rounding_amount <> 0")
+    assert collected(rounded, "original_invoice_id", "gross_amount", "rounding_amount", "payable_amount") == [
+        ("i-A-2", "-33", "-0.5", "-33.5")
+    ]
+    assert headers.where("payable_amount IS DISTINCT FROM gross_amount + rounding_amount").count() == 0
 
 
 def test_lines_take_back_a_line_each(done):

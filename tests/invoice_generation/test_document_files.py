@@ -205,6 +205,24 @@ def test_a_sign_that_no_font_has_is_named_and_holds_the_tenant(spark, frame_of, 
     assert told[ALPHA] == {"every document has a PDF"}
 
 
+def test_a_document_whose_legal_entity_is_gone_has_no_files_and_says_so(spark, frame_of, making, tmp_path):
+    """Its legal entity was taken out of conf/tenants/ after it was issued; the others are rendered all the same."""
+    frame = frame_of(papers(domestic={"legal_entity_id": "alpha-gone"}))
+    rows = [found.asDict() for found in documents.make(frame, str(tmp_path), making, SPREAD).collect()]
+    gone = [found for found in rows if found["invoice_id"] == "0" * 64]
+    assert {(found["format"], found["left_out"], found["file_path"]) for found in gone} == {
+        (kind, "unknown_seller alpha-gone", None) for kind in ("ubl", "pdf")
+    }
+    assert len([found for found in rows if found["tenant_id"] == ALPHA and found["file_path"]]) == 10
+    account = documents.account(frame, listed(spark, rows), str(tmp_path), making, SPREAD)
+    told = {
+        one.expectation: one for one in failures(judged("invoice_generation", "documents", account, (ALPHA, BETA)))[ALPHA]
+    }
+    assert set(told) == {"every document's seller is known", "every document has a PDF", "every document has a UBL file"}
+    verdict = told["every document's seller is known"]
+    assert (verdict.failing, verdict.example, verdict.severity) == (2, f"{'0' * 64} unknown_seller alpha-gone", "critical")
+
+
 def test_a_file_is_let_stand_once_and_never_again(spark, made, tmp_path):
     _, rows, root = made
     standing = tmp_path / "documents"

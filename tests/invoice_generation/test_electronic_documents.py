@@ -204,4 +204,8 @@ def test_a_creditor_reference_is_made_of_what_fits():
 def test_a_tax_number_is_one_of_vat_only_with_its_country():
     assert SELLER.vat_id == "ATU12345675"
     assert of_seller("CH", "S", "CHE-123.456.789 MWST").vat_id == "CHE123456789MWST"
+    assert (
+        of_seller("AU", "S", "51 824 753 556").vat_id == "AU51824753556"
+        and of_seller("NO", "S", "NO 923609016 MVA").vat_id[:2] == "NO"
+    )
     assert of_seller("US", "S", "12-3456789").vat_id == "" and of_seller("GR", "S", "EL123456789").vat_id == "EL123456789"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import date
+from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from jobs.invoice_generation.customers import read_id
-from jobs.ledger.taxes import RECORD, Taxes, TaxPolicy, TaxRule, taxes
+from jobs.ledger.taxes import RECORD, Rate, Taxes, TaxPolicy, TaxRule, taxes
 from jobs.runtime.config import ROOT
 from jobs.runtime.errors import ConfigError
 from tests.invoice_generation.taxed import MEMBERS, vat_id
@@ -49,6 +51,7 @@ WRONG = {
                              "two rates hold for GB standard on 2021-01-01"),
     "no_pattern": ("territories/mine", {"territories": [{"country": "GB", "postcodes": "(", "treatment": "outside", "valid_from": "2020-01-01",
                                                          "source": "law"}]}, "is not a regular expression"),
+    "a_member_twice": ("territories/mine", {"members": [{"country": "GB", "valid_from": "2020-01-01", "source": "law"}] * 2}, "members name GB twice"),
     "two_classes_on_one_day": ("products/alpha", {"products": [{"product": "p", "valid_from": "2020-01-01", "source": "x"}] * 2},
                                "product 'p' has two classes on one day"),
 }  # fmt: skip
@@ -88,6 +91,88 @@ def test_every_member_state_has_its_rates():
         if r.tax_class == "standard" and r.valid_to is None and r.valid_from <= today
     }
     assert {member.country for member in told.territories.members if member.valid_to is None} == set(MEMBERS) <= standard
+
+
+STANDARD = {  # as the European Commission tells their history: percent, and since when another one
+    "AT": "20", "BE": "21", "BG": "20", "CY": "15 2012-03-01 17 2013-01-14 18 2014-01-13 19", "CZ": "20 2013-01-01 21",
+    "DE": "19 2020-07-01 16 2021-01-01 19", "DK": "25", "EE": "20 2024-01-01 22 2025-07-01 24", "ES": "16 2010-07-01 18 2012-09-01 21",
+    "FI": "22 2010-07-01 23 2013-01-01 24 2024-09-01 25.5", "FR": "19.6 2014-01-01 20",
+    "GR": "19 2010-03-15 21 2010-07-01 23 2016-06-01 24", "HR": "25", "HU": "25 2012-01-01 27",
+    "IE": "21 2012-01-01 23 2020-09-01 21 2021-03-01 23", "IT": "20 2011-09-17 21 2013-10-01 22", "LT": "21",
+    "LU": "15 2015-01-01 17 2023-01-01 16 2024-01-01 17", "LV": "21 2011-01-01 22 2012-07-01 21", "MT": "18", "NL": "19 2012-10-01 21",
+    "PL": "22 2011-01-01 23", "PT": "20 2010-07-01 21 2011-01-01 23",
+    "RO": "19 2010-07-01 24 2016-01-01 20 2017-01-01 19 2025-08-01 21", "SE": "25", "SI": "20 2013-07-01 22", "SK": "19 2011-01-01 20 2025-01-01 23",
+    "GB": "17.5 2011-01-04 20",
+}  # fmt: skip
+ACCEDED = {"HR": "2013-07-01"}  # later than the table begins
+LATER = {("LV", "reduced_2"): "2018-01-01"}  # what is of this class was taxed at the standard rate before
+
+
+def spans(table: str) -> dict[tuple[str, str, str | None], list[Rate]]:
+    """The rates of a table by place, class and component, in the order of their days."""
+    found: dict[tuple[str, str, str | None], list[Rate]] = {}
+    for one in sorted(taxes().tables[table].rates, key=lambda rate: rate.valid_from):
+        found.setdefault((one.place, one.tax_class, one.component), []).append(one)
+    return found
+
+
+def test_the_standard_rates_of_the_union_are_those_of_another_record():
+    mine = {
+        place: " ".join([f"{rates[0].rate * 100:f}".rstrip("0").rstrip(".")] + [f"{one.valid_from} {one.rate * 100:f}".rstrip("0").rstrip(".") for one in rates[1:]])
+        for (place, tax_class, _), rates in spans("eu").items() if tax_class == "standard" and place in STANDARD
+    }  # fmt: skip
+    assert mine == STANDARD
+
+
+def test_the_union_has_every_class_of_a_place_from_2010_or_its_accession_on_and_no_day_without():
+    for (place, tax_class, _), rates in spans("eu").items():
+        since = LATER.get((place, tax_class), ACCEDED.get(place, "2010-01-01"))
+        assert (rates[0].valid_from, rates[-1].valid_to) == (date.fromisoformat(since), None), (place, tax_class)
+        for one, other in pairwise(rates):
+            assert one.valid_to == other.valid_from and one.rate != other.rate, (place, tax_class, other.valid_from)
+
+
+REDUCED = {  # as lists of the European Commission tell all but the standard ones; on 2011-01-01 without those below 5 %
+    "2011-01-01": "BE 6 12 BG 7 CZ 10 DE 7 EE 9 GR 6.5 13 ES 8 FR 5.5 IE 13.5 IT 10 CY 5 8 LV 12 LT 5 9 LU 6 12 HU 5 18 NL 6 AT 10 PL 5 8 PT 6 13 "
+                  "RO 5 9 SI 8.5 SK 10 FI 9 13 SE 6 12 GB 5",
+    "2014-01-13": "BE 6 12 BG 9 CZ 15 DE 7 EE 9 GR 6.5 13 ES 4 10 FR 2.1 5.5 10 HR 5 13 IE 4.8 9 13.5 IT 4 10 CY 5 9 LV 12 LT 5 9 LU 3 6 12 HU 5 18 "
+                  "MT 5 7 NL 6 AT 10 PL 5 8 PT 6 13 RO 5 9 SI 9.5 SK 10 FI 10 14 SE 6 12 GB 5",
+    "2026-03-27": "AT 10 13 BE 6 12 BG 9 CY 3 5 9 CZ 12 DE 7 EE 9 13 ES 4 10 FI 10 13.5 FR 2.1 5.5 10 GR 6 13 HR 5 13 HU 5 18 IE 4.8 9 13.5 IT 4 5 10 LT 5 12 "
+                  "LU 3 8 14 LV 5 12 MT 5 7 NL 9 PL 5 8 PT 6 13 RO 11 SE 6 12 SI 5 9.5 SK 5 19 GB 5",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("day", REDUCED)
+def test_the_reduced_rates_of_the_union_are_those_of_its_lists(day):
+    told: dict[str, set[Decimal]] = {}
+    for word in REDUCED[day].split():
+        told.setdefault(word, set()) if word.isalpha() else told[list(told)[-1]].add(Decimal(word))
+    on, least = date.fromisoformat(day), Decimal(5) if day == "2011-01-01" else Decimal(0)
+    mine: dict[str, set[Decimal]] = {place: set() for place in told}
+    for one in taxes().tables["eu"].rates:
+        in_force = one.valid_from <= on and (one.valid_to is None or on < one.valid_to)
+        if one.place in mine and one.tax_class != "standard" and in_force and one.rate * 100 >= least:
+            mine[one.place].add(one.rate * 100)
+    assert mine == told
+
+
+@pytest.mark.parametrize("table", ["ae", "au", "ch", "gb", "jp", "no", "nz", "sg"])
+def test_no_day_is_without_a_rate_elsewhere(table):
+    for rates in spans(table).values():
+        assert rates[-1].valid_to is None
+        assert [one.valid_to for one in rates[:-1]] == [other.valid_from for other in rates[1:]]
+
+
+def test_a_canadian_province_has_hst_alone_or_gst_on_every_day():
+    standard = [one for one in taxes().tables["ca"].rates if one.tax_class == "standard"]
+    for day in {one.valid_from for one in standard}:
+        charged: dict[str, set[str | None]] = {one.place: set() for one in standard}
+        for one in standard:
+            if one.valid_from <= day and (one.valid_to is None or day < one.valid_to):
+                charged[one.place].add(one.component)
+        assert [
+            place for place, told in charged.items() if told != {"HST"} and ("HST" in told or "GST" not in told)
+        ] == [], day
 
 
 def japan(rate: str, since: str) -> Taxes:

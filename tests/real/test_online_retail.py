@@ -86,9 +86,17 @@ class Month:
     journal: dict[str, tuple[Decimal, Decimal]] = field(default_factory=dict)  # ledger account -> debits, credits
 
 
+UNION = (  # of the countries of the files, in 2010 and 2011
+    "GB", "AT", "BE", "CY", "CZ", "DE", "DK", "ES", "FI", "FR", "GR", "IE", "IT", "LT", "MT", "NL", "PL", "PT", "SE", "EU",
+)  # fmt: skip
+
+
 def vat(country: str, month: str) -> Decimal:
-    """What gb-seller charges. Its tax point is the last day of the billed month; the rate rose on 2011-01-04."""
-    if country != "GB":
+    """What gb-seller charges: as at home in the Union, where no customer tells a VAT id, and nothing outside of it.
+
+    Its tax point is the last day of the billed month; the rate rose on 2011-01-04.
+    """
+    if country not in UNION:
         return Decimal(0)
     year, number = int(month[:4]), int(month[5:])
     tax_point = date(year, number, monthrange(year, number)[1])
@@ -443,12 +451,12 @@ def test_the_journal_of_a_month_balances_at_the_amounts_of_its_documents(house: 
     assert found == house.files.months[month].journal
 
 
-def test_vat_is_charged_at_two_rates_at_home_and_at_none_abroad(house: House):
+def test_vat_is_charged_at_two_rates_within_the_union_and_at_none_outside_of_it(house: House):
     with Books(TENANT) as books:
         books.open("invoicing.invoice_taxes", "invoicing.invoices")
         rows = books.rows(
-            """
-            SELECT DISTINCT i.customer_country = 'GB' AS at_home, coalesce(o.period, i.period) < DATE '2011-01-01' AS old,
+            f"""
+            SELECT DISTINCT i.customer_country IN {UNION} AS within, coalesce(o.period, i.period) < DATE '2011-01-01' AS old,
                 t.tax_category, t.tax_rate
             FROM invoicing.invoice_taxes t JOIN invoicing.invoices i USING (invoice_id)
             LEFT JOIN invoicing.invoices o ON o.invoice_id = i.original_invoice_id

@@ -229,7 +229,8 @@ def issue(tenant: str, in_focus: str = "2.98") -> None:
     }
     lines = [
         same | {"line_no": at, "charge_id": one["charge_id"], "product_id": "X", "unit": "hour", "quantity": one["quantity"],
-                "rated_amount": one["amount"], "line_amount": one["amount"], "tax_rule": "none/standard"}
+                "rated_amount": one["amount"], "line_amount": one["amount"], "tax_rule": "none/standard",
+                "line_taxes": [{"component": "VAT", "rate": Decimal("0.19"), "amount": Decimal(0)}]}
         for at, one in enumerate(CHARGES, start=1)
     ]  # fmt: skip
     taxes = [same | {"taxable_amount": head["net_amount"], "tax_amount": head["tax_amount"], "tax_rule": "none/standard"}]

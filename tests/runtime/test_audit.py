@@ -213,6 +213,7 @@ OF_MONEY_THAT_MOVES = {  # nothing of it stands in this house, and nothing was c
     "every accepted payable is posted once, at its gross", "a payment batch = its instructions",
     "only what was accepted is paid, and once", "no receipt is applied beyond its amount",
     "no document is paid beyond what it asks", "received = applied + unapplied",
+    "prepaid amounts = what invoices took of receipts", "what invoices took of receipts is posted once, and what goes back",
 }  # fmt: skip
 
 

@@ -165,3 +165,55 @@ def test_the_books_are_made_again_in_a_home_that_was_removed(home):
     shutil.rmtree(home / "warehouse")
     assert ops.rows(ops.RUNS) == []
     assert delta_log.open_table(ops.RUNS) is not None
+
+
+CASH, TURN = Unit("cash_matching", "alpha", "2026-08-03"), Unit("cash_matching", "alpha", "turn")
+INVOICES, MONEY = (
+    Unit("invoice_generation", "alpha", "2026-07"),
+    Unit("invoice_generation", "alpha", "2026-07", "prepayments"),
+)
+
+
+def taking(attempt=1, name="money"):
+    return [publication(MONEY, attempt, name, fenced=False)]
+
+
+def test_who_takes_what_a_turn_spends_passes_whoever_had_the_turn(home):
+    under_way = ops.register_attempt([CASH, TURN])
+    mine = ops.register_attempt([INVOICES])
+    assert ops.take(taking(mine), {}, [INVOICES], ops.fences([TURN]))
+    assert MONEY in ops.publications()
+    with pytest.raises(OutOfTurn, match="another run went first"):
+        ops.complete([publication(CASH, under_way, "cash")], {}, turns=[TURN])
+    again = ops.register_attempt([CASH, TURN])
+    ops.complete([publication(CASH, again, "cash")], {}, turns=[TURN])
+    assert CASH in ops.publications()
+
+
+def test_nothing_is_taken_when_somebody_has_had_his_turn_since_it_was_looked_at(home):
+    mine = ops.register_attempt([INVOICES])
+    looked_at = ops.fences([TURN])
+    theirs = ops.register_attempt([CASH, TURN])
+    assert not ops.take(taking(mine), {}, [INVOICES], looked_at), "begun since"
+    looked_at = ops.fences([TURN])
+    ops.complete([publication(CASH, theirs, "cash")], {}, turns=[TURN])
+    assert not ops.take(taking(mine), {}, [INVOICES], looked_at), "published since"
+    assert MONEY not in ops.publications()
+    assert ops.take(taking(mine), {}, [INVOICES], ops.fences([TURN]))
+
+
+def test_of_several_at_once_one_takes(home):
+    mine = ops.register_attempt([INVOICES])
+    looked_at = ops.fences([TURN])
+    with ThreadPoolExecutor(4) as at_once:
+        told = list(at_once.map(lambda n: ops.take(taking(mine, f"money-{n}"), {}, [INVOICES], looked_at), range(4)))
+    assert sorted(told) == [False, False, False, True]
+    assert len(ops.all_publications()) == 1
+
+
+def test_an_attempt_that_was_superseded_takes_nothing(home):
+    mine = ops.register_attempt([INVOICES])
+    ops.register_attempt([INVOICES])
+    with pytest.raises(Superseded, match="attempt 2 has taken over"):
+        ops.take(taking(mine), {}, [INVOICES], ops.fences([TURN]))
+    assert ops.all_publications() == []

@@ -17,10 +17,11 @@ from tests.runtime.handmade import SECRET
 SCREEN = 40
 
 
-def truth_of(home, charges=2, amount="2.5"):
-    """What the simulation would say of alpha's January."""
+def truth_of(home, charges=2, amount="2.5", carries="S VAT 0.19"):
+    """What the simulation would say of alpha's January. carries: the tax of every line."""
     usage = {"files": {"usage.csv": {}}, "accepted": 4, "quarantined": 1, "duplicates": 1}
-    month = {"delivered": {"usage": usage}, "charges": charges, "bill": {"EUR": {"amount": amount}}, "adjusted": {}}
+    month = {"delivered": {"usage": usage}, "charges": charges, "bill": {"EUR": {"amount": amount}}, "adjusted": {},
+             "taxes": {"A1": {"*": f"alpha-de: {carries}"}}}  # fmt: skip
     (home / "truth").mkdir()
     (home / "truth" / "truth.json").write_text(json.dumps({"tenants": {"alpha": {"months": {"2026-01": month, "2026-02": month | {
         "delivered": {"usage": usage | {"files": {"later.csv": {}}}}}}}}}))  # fmt: skip
@@ -74,16 +75,28 @@ def test_the_truth_is_met(house):
     facts = report_facts.facts()
     (compared,) = facts.compared  # February has not been delivered
     assert compared.equal
-    assert "charges 2 of 2, net amount equal to the last digit" in report.summary()
+    summary = report.summary(facts)
+    assert "charges 2 of 2, net amount equal to the last digit" in summary
+    assert "taxed, or held, as the law has it: 2 lines of 2" in summary
     assert "1 of 1 tenant months equal" in report.write(facts).read_text()
     assert report.wrong(facts) == []
 
 
+def test_a_line_taxed_otherwise_is_told_with_an_example(house):
+    truth_of(house, carries="AE")
+    facts = report_facts.facts()
+    (compared,) = facts.compared
+    assert (compared.taxed, compared.mistaxed) == ((0, 2), "A1 X: alpha-de: S VAT 0.19, should be alpha-de: AE")
+    assert "alpha 2026-01 A1 X: alpha-de: S VAT 0.19, should be alpha-de: AE" in report.summary(facts)
+
+
 @pytest.mark.parametrize(
-    ("charges", "amount"), [(3, "2.5"), (2, "2.500000000000000001")], ids=["a_charge", "the_last_digit"]
+    ("charges", "amount", "carries"),
+    [(3, "2.5", "S VAT 0.19"), (2, "2.500000000000000001", "S VAT 0.19"), (2, "2.5", "held id_unknown")],
+    ids=["a_charge", "the_last_digit", "a_tax"],
 )
-def test_the_truth_is_missed(house, charges, amount):
-    truth_of(house, charges, amount)
+def test_the_truth_is_missed(house, charges, amount, carries):
+    truth_of(house, charges, amount, carries)
     facts = report_facts.facts()
     (compared,) = facts.compared
     assert not compared.equal
