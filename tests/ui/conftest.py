@@ -81,7 +81,14 @@ class Operator:
             lambda states: len(states) == 1,
         )
         for scheduled in begun:
-            self.call("PATCH", f"{path}/{quote(scheduled)}?update_mask=state", {"state": "failed"})
+            stop = f"{self.address}/api/v2/{path}/{quote(scheduled)}?update_mask=state"
+
+            def stopped(where: str = stop) -> dict[str, str]:
+                answer = self.page.request.fetch(where, method="PATCH", data={"state": "failed"})
+                assert answer.ok or answer.status == 500, answer.text()  # SQLite has one writer, and the scheduler may be it
+                return {where: "failed" if answer.ok else "busy"}
+
+            self.until(stopped, lambda states: "busy" not in states.values())
 
     def ended(self, dag_id: str, run: str) -> str:
         """How a run ended, once it has."""
