@@ -33,7 +33,8 @@ def with_taxes(lines: DataFrame, document: Sequence[str] = DOCUMENT) -> DataFram
     told = F.struct(F.col("part.component").alias("component"), F.col("part.rate").alias("rate"), amount.alias("amount"))
     taxed = parts.withColumn("tax", F.when(F.col("part").isNotNull(), told))
     # Every part of a line is told all of them, and the first one goes on as the line: wide rows are neither joined nor moved again.
-    together = F.array_sort(F.collect_list("tax").over(Window.partitionBy(*document, "line_no")))
+    # A component stands once in a line, so that a set of them loses none.
+    together = F.array_sort(F.collect_set("tax").over(Window.partitionBy(*document, "line_no")))
     known = taxed.withColumn("line_taxes", F.when(F.col("part").isNotNull(), together).cast(LINE_TAXES))
     return known.where(F.coalesce("place", F.lit(0)) == 0).drop("place", "part", "tax")
 
