@@ -17,6 +17,7 @@ from jobs.runtime.books import Books, Row
 from jobs.stages import SUSPENSION_SELECTION
 
 TRUTH, CASH_TRUTH = "truth/truth.json", "truth/cash"  # of a simulated home
+HELD = "hold"  # what is done about an account whose debt some money could cover
 APPLIED_BY_ITSELF = ("exact", "several")  # kinds of receipt that the simulation expects to be applied
 
 TABLES = (
@@ -343,12 +344,20 @@ def _key(row: Row) -> Key:
 
 
 def _nominations(books: Books, money: Mapping[tuple[str, str], Any]) -> tuple[tuple[Nominations, ...], int]:
-    """Who is nominated by day and action; the truth speaks of the last day of each month."""
+    """Who is nominated by day and action; the truth speaks of the last day of each month.
+
+    The truth knows whose every receipt is, the house does not: an account that it holds because a suggested receipt could be its own is
+    right to be held.
+    """
     ran = {p.unit for p in ops.all_publications() if p.unit.stage == SUSPENSION_SELECTION.name}
-    rows = books.rows("SELECT tenant_id, strftime(period, '%Y-%m-%d') AS day, account_id, action FROM suspension.candidates")
+    rows = books.rows(
+        "SELECT tenant_id, strftime(period, '%Y-%m-%d') AS day, account_id, action, "
+        "coalesce(contains(held_because, 'suggested receipt'), false) AS is_cautious FROM suspension.candidates"
+    )
     made = {(row["tenant_id"], row["day"], row["account_id"], row["action"]) for row in rows}
+    cautious = {(row["tenant_id"], row["day"], row["account_id"]) for row in rows if row["is_cautious"]}
     true = {
-        (unit.tenant_id, unit.period, account, action)
+        (unit.tenant_id, unit.period, account, HELD if (unit.tenant_id, unit.period, account) in cautious else action)
         for unit in ran
         if (unit.tenant_id, unit.period[:7]) in money
         for account, action in money[unit.tenant_id, unit.period[:7]]["candidates"].items()

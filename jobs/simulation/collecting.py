@@ -26,7 +26,7 @@ from jobs.simulation.numbers import bank_code
 from jobs.simulation.places import currency_of
 from jobs.simulation.receipts import APPLIED, Drawn, Issued, Known, Receipt, drawn, interest, numbered
 from jobs.simulation.statements import Entry, Statement, statement_bytes
-from jobs.simulation.taxpayers import EXEMPTIONS
+from jobs.simulation.taxpayers import EVERYWHERE, EXEMPTIONS
 from jobs.simulation.tenants import SimTenant, tenants_at
 from jobs.simulation.truth import plain
 from jobs.simulation.world import World
@@ -171,7 +171,13 @@ class _Month:
             for one in done.promised
         ]  # fmt: skip
         exemptions = [
-            {"account_id": account_id, "kind": "dunning", "valid_from": self.month.day(1), "reason": "public body"}
+            {
+                "account_id": account_id,
+                "kind": "dunning",
+                "jurisdiction": EVERYWHERE,
+                "valid_from": self.month.day(1),
+                "reason": "public body",
+            }
             for account_id in done.exempted
         ]
         self._write("disputes", disputes, DISPUTES, folder)

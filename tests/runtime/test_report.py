@@ -251,6 +251,15 @@ def test_they_meet_their_truth(busy):
     assert 'class="pill bad"' not in report.write(facts).read_text()
 
 
+def test_who_is_held_for_somebody_elses_receipt_is_rightly_held(house):
+    """The truth knows whose it is; the house only that it could be the customer's."""
+    held = {"account_id": "A1", "action": "hold", "held_because": "suggested receipt t9: 7 EUR could cover the debt"}
+    publish("suspension_selection", "2026-01-01", {"suspension.candidates": [{"period": END} | held]})
+    told_of_money(house, {}, [], {"A1": "suspended"})
+    money = report_facts.facts().money
+    assert money.agreed == money.expected == money.nominated == 1
+
+
 @pytest.mark.parametrize(
     ("wrong", "receipts", "candidates", "instructed", "said"),
     [
