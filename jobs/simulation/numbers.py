@@ -70,13 +70,8 @@ def _belgian(number: int) -> str:
     return f"{front:010d}{front % 97 or 97:02d}"
 
 
-def _norwegian_account(number: int) -> str:
-    """Weights of MOD 11; a front whose check digit would be 10 is not given out."""
-    front, check = 9_999_100_000 + number % 800_000 - 1, 10
-    while check == 10:
-        front += 1
-        check = -_weighted(_digits(front), (5, 4, 3, 2, 7, 6, 5, 4, 3, 2)) % 11
-    return f"{front}{check}"
+def _norwegian(number: int) -> str:
+    return _by_eleven(9_999_100_000 + number % 800_000, (5, 4, 3, 2, 7, 6, 5, 4, 3, 2))
 
 
 _BBAN: dict[str, Callable[[int], str]] = {
@@ -87,7 +82,7 @@ _BBAN: dict[str, Callable[[int], str]] = {
     "IE": lambda number: f"{BANK}999999{number % 100_000_000:08d}",
     "FR": _french,
     "BE": _belgian,
-    "NO": _norwegian_account,
+    "NO": _norwegian,
     "AE": lambda number: f"999{number:016d}",
 }
 _LOCAL: dict[str, Callable[[int], str]] = {
@@ -130,14 +125,18 @@ def _british(number: int) -> str:
     return f"GB{number:07d}{97 - total % 97:02d}"
 
 
-def _swiss(number: int) -> str:
-    """UID; a front whose check digit would be 10 is not given out."""
-    front = 10_000_000 + number
+def _by_eleven(front: int, weights: tuple[int, ...]) -> str:
+    """A front with its check digit of MOD 11, or the next one: fronts whose digit would be 10 are not given out."""
     check = 10
     while check == 10:
-        check = -_weighted(_digits(front), (5, 4, 3, 2, 7, 6, 5, 4)) % 11
+        check = -_weighted(_digits(front), weights) % 11
         front += 1
-    uid = f"{front - 1}{check}"
+    return f"{front - 1}{check}"
+
+
+def _swiss(number: int) -> str:
+    """UID."""
+    uid = _by_eleven(10_000_000 + number, (5, 4, 3, 2, 7, 6, 5, 4))
     return f"CHE-{uid[:3]}.{uid[3:6]}.{uid[6:]} MWST"
 
 
@@ -164,20 +163,11 @@ def _irish(number: int) -> str:
 
 
 def _danish(number: int) -> str:
-    """MOD 11; a front that needs a check digit of 10 is not given out."""
-    front, check = number, 10
-    while check == 10:
-        check = -_weighted(_digits(front), (2, 7, 6, 5, 4, 3, 2)) % 11
-        front += 1
-    return f"DK{front - 1}{check}"
+    return f"DK{_by_eleven(number, (2, 7, 6, 5, 4, 3, 2))}"
 
 
 def _finnish(number: int) -> str:
-    front, check = number, 10
-    while check == 10:
-        check = -_weighted(_digits(front), (7, 9, 10, 5, 8, 4, 2)) % 11
-        front += 1
-    return f"FI{front - 1}{check}"
+    return f"FI{_by_eleven(number, (7, 9, 10, 5, 8, 4, 2))}"
 
 
 def _italian(number: int) -> str:
