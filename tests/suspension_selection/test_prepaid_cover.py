@@ -7,9 +7,9 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import ALPHA, conf_file
+from tests.builders import ALPHA
 from tests.runtime import handmade
-from tests.suspension_selection.test_suspension_runs import STAGE, actions, match, owed, post, run, settle, unapplied
+from tests.suspension_selection.test_suspension_runs import actions, configured, match, owed, post, run, unapplied
 
 pytestmark = pytest.mark.slow  # whole runs of a stage: make test-slow
 
@@ -26,14 +26,7 @@ def took(account, transaction, amount, day):
 
 
 def test_an_account_is_held_for_what_its_money_still_covers(spark, home):
-    entity = {"id": "one", "country": "DE", "timezone": "Europe/Berlin", "invoice_prefix": "A", "tax_policy": "none"}
-    feeds = {"bank_transactions": {"columns": {"transaction_id": "id"}}}
-    conf_file(
-        home,
-        f"tenants/{ALPHA}.yaml",
-        {"tenant": ALPHA, "business_line": "cloud", "legal_entities": [entity], "feeds": feeds},
-    )
-    conf_file(home, f"{STAGE}.yaml", settle())
+    configured(home, ALPHA)
     accounts = ("a-1", "a-2", "a-3")
     post(ALPHA, *(owed(f"d-{account}", account) for account in accounts))
     match(ALPHA, "2026-07-10", left=[unapplied(account, "100") | {"transaction_id": f"t-{account}"} for account in accounts])

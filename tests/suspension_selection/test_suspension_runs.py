@@ -129,17 +129,19 @@ def actions(day: str, tenant: str = ALPHA):
     )
 
 
-@pytest.fixture(scope="module")
-def house(spark, shared_home):
-    for tenant in (ALPHA, BETA):
+def configured(home, *tenants: str):
+    """Tenants with a bank, under the policy of settle()."""
+    for tenant in tenants:
         entity = {"id": "one", "country": "DE", "timezone": "Europe/Berlin", "invoice_prefix": "A", "tax_policy": "none"}
         feeds = {"bank_transactions": {"columns": {"transaction_id": "id"}}}
-        conf_file(
-            shared_home,
-            f"tenants/{tenant}.yaml",
-            {"tenant": tenant, "business_line": "cloud", "legal_entities": [entity], "feeds": feeds},
-        )
-    conf_file(shared_home, f"{STAGE}.yaml", settle())
+        told = {"tenant": tenant, "business_line": "cloud", "legal_entities": [entity], "feeds": feeds}
+        conf_file(home, f"tenants/{tenant}.yaml", told)
+    conf_file(home, f"{STAGE}.yaml", settle())
+
+
+@pytest.fixture(scope="module")
+def house(spark, shared_home):
+    configured(shared_home, ALPHA, BETA)
     return shared_home
 
 
