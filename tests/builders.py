@@ -258,6 +258,7 @@ def invoice_settings(**more: Any) -> Settings:
             "invoice": {"suffix": "", "title": "invoice"},
             "credit_note": {"suffix": "CN", "title": "credit note"},
             "debit_note": {"suffix": "DN", "title": "debit note"},
+            "corrective_invoice": {"suffix": "CI", "title": "corrective invoice"},
         },
         "issue_control": [ISSUE_CONTROL],
         "numbering": {"*": {"format": "{prefix}{suffix}-{year}-{number:07d}"}},

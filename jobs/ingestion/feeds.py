@@ -124,7 +124,7 @@ FEEDS: dict[str, FeedType] = {
         FeedType(
             "invoice_corrections",
             tables.INVOICE_CORRECTIONS,
-            ("correction_id", "invoice_number", "action", "requested_on"),
+            ("correction_id", "action", "requested_on"),
             ("correction_id",),
         ),
         FeedType(

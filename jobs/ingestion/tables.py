@@ -414,12 +414,13 @@ INVOICE_CORRECTIONS = Table(  # one row per source record: what somebody asks to
         [
             TENANT,
             optional("correction_id", T.StringType()),
-            optional("invoice_number", T.StringType()),
-            optional("action", T.StringType()),  # cancel | credit | debit | write_off
+            optional("invoice_number", T.StringType()),  # null where a whole month is rebilled
+            optional("action", T.StringType()),  # cancel | credit | debit | rebill | write_off
             optional("requested_on", T.DateType()),
             optional("line_no", T.IntegerType()),  # of the document; null: all of its lines
             optional("amount", QUANTITY),  # net; of a write-off gross
             optional("share", QUANTITY),  # of each line, instead of an amount
+            optional("month", T.StringType()),  # yyyy-MM, of a rebill: each of its invoices
             optional("reason", T.StringType()),  # the document says it
             optional("requested_by", T.StringType()),  # an id, not a name
             *SOURCE,

@@ -224,7 +224,15 @@ def _domain_reasons(feed: FeedType, settings: Settings) -> list[Column]:
     if feed.name == "invoice_corrections":
         amount, share, action = F.col("amount"), F.col("share"), F.col("action")
         told = amount.isNotNull().cast("int") + share.isNotNull().cast("int")
+        number, month = F.col("invoice_number"), F.col("month")
+        of_month = (action == "rebill") & month.isNotNull()
+        asked_in = F.date_format("requested_on", "yyyy-MM")
         return [
+            F.when(number.isNull() & ~of_month, F.lit("invoice_number: missing")),
+            F.when(month.isNotNull() & (action != "rebill"), F.lit("month: only a rebill is of a whole month")),
+            F.when(of_month & number.isNotNull(), F.lit("month: beside an invoice_number")),
+            F.when(~month.rlike(r"^[0-9]{4}-(0[1-9]|1[0-2])$"), F.lit("month: not a month like 2026-03")),
+            F.when(month >= asked_in, F.lit("month: not over when it was asked for")),
             F.when(~action.isin(*ACTIONS), F.lit(f"action: not one of {', '.join(ACTIONS)}")),
             F.when(amount <= 0, F.lit("amount: not above 0")),
             F.when(amount >= F.lit(10**15).cast(QUANTITY), F.lit("amount: too large")),
@@ -236,6 +244,10 @@ def _domain_reasons(feed: FeedType, settings: Settings) -> list[Column]:
             F.when(
                 (action == "cancel") & ((told > 0) | F.col("line_no").isNotNull()),
                 F.lit("action: what is cancelled is cancelled in full"),
+            ),
+            F.when(
+                (action == "rebill") & ((told > 0) | F.col("line_no").isNotNull()),
+                F.lit("action: a rebill has neither amount nor share nor line; it finds them"),
             ),
             F.when(
                 (action == "write_off") & (share.isNotNull() | F.col("line_no").isNotNull()),

@@ -108,12 +108,12 @@ class Tax:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """An invoice, a credit note or a debit note."""
+    """An invoice, or what corrects one."""
 
     tenant_id: str
     invoice_id: str
     number: str
-    kind: str  # invoice | credit_note | debit_note
+    kind: str  # invoice | credit_note | debit_note | corrective_invoice
     issue_date: date
     due_date: date
     begins: date
@@ -139,6 +139,11 @@ class Document:
     def is_credit_note(self) -> bool:
         """Whether its amounts are given back."""
         return self.kind == "credit_note"
+
+    @property
+    def gives_back(self) -> bool:
+        """Whether the customer gets something back by it."""
+        return self.is_credit_note or self.payable < 0
 
     @property
     def places(self) -> int:

@@ -22,6 +22,7 @@ from jobs.invoice_generation import (
     numbering,
     prepaying,
     prepayments,
+    rebilling,
     returns,
     transforms,
 )
@@ -29,6 +30,7 @@ from jobs.invoice_generation.customers import customers
 from jobs.invoice_generation.settings import Settings, settings
 from jobs.invoice_generation.tables import CORRECTIONS, FOCUS_FILES, NUMBER_REGISTER, PREPAYMENTS
 from jobs.ledger.columns import AMOUNT
+from jobs.ledger.corrections import REBILL
 from jobs.ledger.facts import current_accounts
 from jobs.ledger.months import CARRIED, TURN, carried_from, open_before, turn_of
 from jobs.ledger.periods import Period
@@ -192,10 +194,10 @@ def _write_issue(house: House) -> Written:
     policy = settings()
     issue_date = _issued_on(house)
     accounts = current_accounts(house.standing("raw.accounts"))
-    decided = _with_returns(house, _decided(house, accounts), policy)
+    decided = _with_returns(house, _decided(house, _billed(house), accounts), policy)
     every = transforms.held(transforms.lines(decided, policy.rounding), policy.holding).persist()
     lines = transforms.issued(every)
-    more = _corrected(house, policy, issue_date) if _asking(house) else None
+    more = _corrected(house, accounts, policy, issue_date) if _asking(house) else None
     all_lines = _with(lines, more.lines if more else None)
     staged = {
         "invoicing.invoice_lines": house.stage(all_lines, "invoicing.invoice_lines"),
@@ -209,7 +211,7 @@ def _write_issue(house: House) -> Written:
     )
     documents = _with(headers, more.headers if more else None)
     if prepaying.concerned(house, policy, issue_date):
-        documents = _set_down(house, documents)
+        documents = _kept(house, documents, "headers")
         staged[prepaying.TAKEN] = prepaying.write(house, documents, policy, issue_date)
         documents = prepayments.deducted(documents, house.staged(PREPAYMENTS.name))
     staged["invoicing.invoices"] = house.stage(documents, "invoicing.invoices")
@@ -220,13 +222,6 @@ def _write_issue(house: House) -> Written:
         _focus_rows(house, all_lines, accounts).write.mode("overwrite").parquet(staged[FOCUS_ROWS])
     every.unpersist()
     return Written(staged)
-
-
-def _set_down(house: House, documents: DataFrame) -> DataFrame:
-    """Headers written beside the candidates, for they are read several times over."""
-    place = house.beside("headers")
-    documents.write.mode("overwrite").parquet(place)
-    return house.spark.read.parquet(place)
 
 
 def _taking_back(house: House) -> list[str]:
@@ -264,23 +259,31 @@ def _asking(house: House) -> list[str]:
     return [name for name, unit in units.items() if unit in house.snapshot.latest]
 
 
-def _corrected(house: House, policy: Settings, issue_date: date) -> _Corrected:
+def _corrected(house: House, accounts: DataFrame, policy: Settings, issue_date: date) -> _Corrected:
     mine = F.col("tenant_id").isin(_asking(house))
     invoices, lines, taxed, settled = (
         house.read_all_months(name).where(mine)
         for name in ("invoicing.invoices", "invoicing.invoice_lines", "invoicing.invoice_taxes", CORRECTIONS.name)
     )
     requests = house.standing("raw.invoice_corrections").where(mine)
-    pending = corrections.pending(requests, settled, house.run.month.next.first_day)
-    asked = _kept(house, corrections.judged(pending, invoices, lines), "corrections_asked")
+    pending = corrections.pending(requests, invoices, settled, house.run.month.next.first_day)
+    named = _kept(house, corrections.named(pending, invoices), "documents_named")
+    standing = _kept(house, corrections.left(lines, named), "standing_lines")
+    asked = _kept(house, corrections.judged(pending, named, standing), "corrections_asked")
     first_day = house.run.month.first_day
-    made = _kept(house, corrections.lines(asked, invoices, lines, taxed, policy.rounding, first_day), "corrected_lines")
-    headers = corrections.headers(made, amounts.taxes(made), invoices, issue_date)
+    made = corrections.lines(asked, named, standing, taxed, policy.rounding, first_day)
+    if not asked.where(F.col("action") == REBILL).isEmpty():
+        to_decide = _kept(house, rebilling.to_decide(asked, named, standing, taxed), "lines_to_decide")
+        again = _kept(house, rebilling.compared(_decided(house, to_decide, accounts)), "lines_decided")
+        asked = rebilling.answered(asked, again)
+        made = made.unionByName(rebilling.lines(asked, again, first_day))
+    made = _kept(house, made, "corrected_lines")
+    headers = corrections.headers(made, amounts.taxes(made), named, issue_date)
     return _Corrected(made, headers, corrections.answers(asked, made, first_day, issue_date))
 
 
 def _kept(house: House, rows: DataFrame, name: str) -> DataFrame:
-    """Rows read back from beside the staged tables: whatever follows from them is planned without what they follow from."""
+    """Rows read back from beside the staged tables: whatever follows from them is planned, and computed, without what they follow from."""
     place = house.beside(name)
     rows.write.mode("overwrite").parquet(place)
     return house.spark.read.schema(rows.schema).parquet(place)
@@ -291,8 +294,8 @@ def _with(rows: DataFrame, more: DataFrame | None) -> DataFrame:
     return rows if more is None else rows.unionByName(more, allowMissingColumns=True)
 
 
-def _decided(house: House, accounts: DataFrame) -> DataFrame:
-    """All that the month's documents bill, each charge with its seller and its tax, or the reason why it is held."""
+def _decided(house: House, charges: DataFrame, accounts: DataFrame) -> DataFrame:
+    """Charges, each with its seller and its tax by what is known in the month of the run, or the reason why it is held."""
     told, tenants = taxes(), list(_tenants(house).values())
     policies, month = _policies(tenants), house.run.month
     known = customers(
@@ -300,7 +303,7 @@ def _decided(house: House, accounts: DataFrame) -> DataFrame:
         settings().oldest_id_check_days,
     )  # fmt: skip
     selling = transforms.sellers(house.spark, tenants, told, settings().rounding)
-    sold = transforms.sold(_billed(house), known, selling, transforms.products(house.spark, told, tenants))
+    sold = transforms.sold(charges, known, selling, transforms.products(house.spark, told, tenants))
     charged = decisions.rates(house.spark, told, policies, house.standing("raw.tax_rates"))
     return decisions.decided(sold, house.spark, told, policies, charged)
 

@@ -22,6 +22,7 @@ class Labels(config.Strict):
     invoice: str
     credit_note: str
     debit_note: str
+    corrective_invoice: str
     number: str
     issue_date: str
     due_date: str

@@ -102,7 +102,7 @@ def rendered(document: Document, labels: Labels) -> bytes:
 
 
 def _title(document: Document, labels: Labels) -> str:
-    return {"credit_note": labels.credit_note, "debit_note": labels.debit_note}.get(document.kind, labels.invoice)
+    return str(getattr(labels, document.kind))
 
 
 def _draw(page: Page, canvas: Canvas) -> None:
@@ -295,7 +295,7 @@ class _Layout:
         document, labels = self.document, self.labels
         yield labels.number, document.number
         yield labels.issue_date, _day(document.issue_date, self.locale)
-        if not document.is_credit_note:
+        if not document.gives_back:
             yield labels.due_date, _day(document.due_date, self.locale)
         yield labels.period, f"{_day(document.begins, self.locale)} – {_day(document.ends, self.locale)}"
         yield labels.customer_number, document.buyer.id
@@ -322,10 +322,12 @@ class _Layout:
         height = 34.0
         page.y -= height
         page.boxes.append(Box(self.left, page.y, self.right - self.left, height, BAND))
-        name = labels.credited if document.is_credit_note else labels.payable
+        name, amount = (
+            (labels.credited, abs(document.payable)) if document.gives_back else (labels.payable, document.payable)
+        )
         base = page.y + height / 2 - HEAD * 0.35
         self._put(page, self.left + GAP, name, BODY + 1, True, ACCENT, base)
-        self._put_right(page, self.right - GAP, self._cash(document.payable), HEAD + 2, True, ACCENT, base)
+        self._put_right(page, self.right - GAP, self._cash(amount), HEAD + 2, True, ACCENT, base)
         page.y -= 2 * GAP
 
     # lines
@@ -475,7 +477,7 @@ class _Layout:
 
     def _payment(self, written: list[Page]) -> None:
         document, labels, account = self.document, self.labels, self.document.account
-        if document.is_credit_note or document.payable <= 0:
+        if document.gives_back or document.payable == 0:
             self._told(written, labels.nothing_due)
             return
         rows = [

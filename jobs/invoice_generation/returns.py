@@ -10,7 +10,6 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from jobs.invoice_generation import corrections
-from jobs.invoice_generation.decisions import COMPONENTS
 from jobs.ledger.columns import AMOUNT
 from jobs.ledger.money import in_minor_units
 
@@ -40,15 +39,12 @@ def named(decided: DataFrame, invoices: DataFrame, all_lines: DataFrame, taxes: 
         corrections.left(all_lines, invoices)
         .where(F.col("left") > 0)
         .join(headers, on=["tenant_id", "invoice_id"], how="inner")
-        .join(corrections.reasons(taxes), on=["tenant_id", "invoice_id", "tax_category"], how="left")
-    )
-    rates = F.transform(
-        "line_taxes", lambda part: F.struct(part["component"].alias("component"), part["rate"].alias("rate"))
+        .join(corrections.reasons(taxes, invoices), on=["tenant_id", "invoice_id", "tax_category"], how="left")
     )
     offered = left.select(
         *SAME, F.col("region").alias("original_region"), "issued_in", "left", F.col("invoice_id").alias("original_invoice_id"),
         F.col("charge_id").alias("original_charge_id"), F.col("service_period").alias("original_month"),
-        F.struct("tax_category", "tax_rate", "tax_rule", "tax_reason", rates.cast(COMPONENTS).alias("components"), "exemption_code",
+        F.struct("tax_category", "tax_rate", "tax_rule", "tax_reason", corrections.rates("line_taxes").alias("components"), "exemption_code",
                  "exemption_reason").alias("original_tax"),
     )  # fmt: skip
     fits = asking.join(offered, on=list(SAME), how="inner").where(

@@ -144,7 +144,7 @@ class Settings(config.Strict):
     default_payment_terms_days: int = Field(ge=0, le=365)
     due_dates: DueDates
     issue_day: int = Field(ge=1, le=28)
-    series: dict[Literal["invoice", "credit_note", "debit_note"], Series]
+    series: dict[Literal["invoice", "credit_note", "debit_note", "corrective_invoice"], Series]
     returns: Returns | None = None
     prepayments: tuple[Prepayments, ...] = ()
     issue_control: tuple[IssueControl, ...]

@@ -22,7 +22,7 @@ INVOICES = Table(  # one row per tenant and invoice_id (legal entity, account, c
             optional("account_id", T.StringType()),
             optional("customer_country", T.StringType()),
             optional("customer_region", T.StringType()),
-            optional("document_type", T.StringType()),  # invoice | credit_note | debit_note
+            optional("document_type", T.StringType()),  # invoice | credit_note | debit_note | corrective_invoice
             optional("series", T.StringType()),
             optional("fiscal_year", T.IntegerType()),  # in which it begins
             optional("number", T.LongType()),  # the place in the series; taken at issue, null while staged
@@ -157,7 +157,7 @@ CORRECTIONS = Table(  # one row per tenant and correction_id: what became of wha
             TENANT,
             PERIOD,
             optional("correction_id", T.StringType()),
-            optional("action", T.StringType()),  # cancel | credit | debit | write_off
+            optional("action", T.StringType()),  # cancel | credit | debit | rebill | write_off
             optional("original_invoice_id", T.StringType()),
             optional("invoice_id", T.StringType()),  # the document that was made; null where none was
             optional("status", T.StringType()),  # done | refused

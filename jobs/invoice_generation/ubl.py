@@ -29,7 +29,8 @@ NAMESPACES = {
 }
 ROOT = "urn:oasis:names:specification:ubl:schema:xsd:"
 DECIMALS = 2  # of any amount but a price: BR-DEC-01 to BR-DEC-28
-INVOICE, CREDIT_NOTE, DEBIT_NOTE = "380", "381", "383"  # UNTDID 1001
+CREDIT_NOTE = "381"  # UNTDID 1001, and what an Invoice is
+INVOICE_TYPES = {"invoice": "380", "debit_note": "383", "corrective_invoice": "384"}
 ONE, MUTUALLY_DEFINED = "C62", "ZZ"  # UN/ECE Recommendation 20 and its code for what both sides know
 
 # Under which code a VAT number is an electronic address, as rule PEPPOL-EN16931-CL008 of release 2026.5 lists them.
@@ -81,12 +82,17 @@ def obstacle(document: Document) -> str:
 
 
 def profile(document: Document) -> Profile:
-    """peppol where both parties have an address in its network and the seller's country asks for nothing more; else en16931."""
-    is_addressed = all(_network_address(party) for party in (document.seller, document.buyer))
-    is_out_of_scope = any(
-        tax.category == "O" for tax in document.taxes
-    )  # which may not carry the VAT numbers that address it
-    return "peppol" if is_addressed and not is_out_of_scope and document.seller.country not in MORE_IS_ASKED else "en16931"
+    """peppol where both parties have an address in its network and the seller's country asks for nothing more; else en16931.
+
+    Between others than Germans, whose sellers are asked for more, Peppol has no corrected invoices (PEPPOL-EN16931-P0112).
+    """
+    kept_out = (
+        document.seller.country in MORE_IS_ASKED,
+        document.kind == "corrective_invoice",
+        any(tax.category == "O" for tax in document.taxes),  # which may not carry the VAT numbers that address it
+        not all(_network_address(party) for party in (document.seller, document.buyer)),
+    )
+    return "en16931" if any(kept_out) else "peppol"
 
 
 def rendered(document: Document, units: Mapping[str, str]) -> bytes:
@@ -108,7 +114,7 @@ def rendered(document: Document, units: Mapping[str, str]) -> bytes:
             if document.is_credit_note
             else [
                 _text("DueDate", str(document.due_date)),
-                _text("InvoiceTypeCode", DEBIT_NOTE if document.kind == "debit_note" else INVOICE),
+                _text("InvoiceTypeCode", INVOICE_TYPES[document.kind]),
             ]
         ),
         *([_text("CreditNoteTypeCode", CREDIT_NOTE)] if document.is_credit_note else []),

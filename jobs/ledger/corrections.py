@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-CANCEL, CREDIT, DEBIT, WRITE_OFF = "cancel", "credit", "debit", "write_off"
-ACTIONS = (CANCEL, CREDIT, DEBIT, WRITE_OFF)
+CANCEL, CREDIT, DEBIT, REBILL, WRITE_OFF = "cancel", "credit", "debit", "rebill", "write_off"
+ACTIONS = (CANCEL, CREDIT, DEBIT, REBILL, WRITE_OFF)
 TAKEN_BACK = "taken back"  # why a document corrects another that nobody asked to be corrected
-CREDIT_NOTE, DEBIT_NOTE = "credit_note", "debit_note"  # types of document, and their series
+# Types of document, and their series. A corrective invoice is what a rebill comes to: the difference to what was issued.
+CREDIT_NOTE, DEBIT_NOTE, CORRECTIVE_INVOICE = "credit_note", "debit_note", "corrective_invoice"

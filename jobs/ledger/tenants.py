@@ -122,7 +122,7 @@ class Address(Strict):
 class VoidedNumbers(Strict):
     """Numbers of a series that no document carries: taken by an earlier system, or lost. They stay in the register with the reason."""
 
-    series: Literal["invoice", "credit_note", "debit_note"]
+    series: Literal["invoice", "credit_note", "debit_note", "corrective_invoice"]
     fiscal_year: int = Field(ge=1990, le=2200)
     first: int = Field(ge=1)
     last: int = Field(ge=1)

@@ -9,8 +9,8 @@ from pydantic import Field, model_validator
 from jobs.runtime import config
 
 Event = Literal[
-    "invoice_issued", "credit_note_issued", "debit_note_issued", "document_rounded", "written_off", "receivable_taken_over",
-    "payable_accepted", "payment_instructed", "cash_received", "cash_paid_out", "cash_applied",
+    "invoice_issued", "credit_note_issued", "debit_note_issued", "corrective_invoice_issued", "document_rounded", "written_off",
+    "receivable_taken_over", "payable_accepted", "payment_instructed", "cash_received", "cash_paid_out", "cash_applied",
     "prepayment_applied", "prepayment_given_back",
 ]  # fmt: skip
 Account = Literal[

@@ -15,7 +15,8 @@ RECEIVABLE, PAYABLE, BANK = "accounts_receivable", "accounts_payable", "bank"
 CONTROL_ACCOUNTS = (RECEIVABLE, PAYABLE)  # those that have a sub-ledger
 RECEIPT_EVENTS = ("cash_received", "cash_paid_out")  # those of the lane "receipts"
 OPENING = (  # events that make an item, or change what it was made with
-    "invoice_issued", "credit_note_issued", "debit_note_issued", "document_rounded", "receivable_taken_over", "payable_accepted",
+    "invoice_issued", "credit_note_issued", "debit_note_issued", "corrective_invoice_issued", "document_rounded",
+    "receivable_taken_over", "payable_accepted",
 )  # fmt: skip
 ITEM = ["tenant_id", "ledger_account", "legal_entity_id", "party_id", "document_id", "currency"]
 

@@ -206,7 +206,7 @@ IDENTITIES: tuple[Identity, ...] = (
         WITH receivable AS (
             SELECT tenant_id, source_id AS invoice_id, sum(debit - credit) AS amount FROM ledger.journal_lines
             WHERE ledger_account = 'accounts_receivable' AND {month}
-              AND event IN ('invoice_issued', 'credit_note_issued', 'debit_note_issued') GROUP BY ALL
+              AND event IN ('invoice_issued', 'credit_note_issued', 'debit_note_issued', 'corrective_invoice_issued') GROUP BY ALL
         ), headers AS (
             SELECT tenant_id, invoice_id, invoice_number, gross_amount FROM invoicing.invoices SEMI JOIN posted USING (tenant_id, period)
             WHERE {month}

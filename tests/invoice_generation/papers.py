@@ -156,6 +156,12 @@ KINDS: dict[str, tuple[Row, Party]] = {  # every kind that has a UBL document
         row(line("4.00"), document_type="debit_note", original_number="AT-2026-0000007", original_date=date(2026, 7, 1),
             correction_reason="Traffic was not billed."), SELLER,
     ),
+    "corrective invoice": (
+        row(line("-10.00", "-200", "-10"), line("10.00", "200", "10", category="AE", rate="0"), line("-2.50"), line("2.50", category="AE", rate="0"),
+            document_type="corrective_invoice", original_number="AT-2026-0000007", original_date=date(2026, 7, 1), code="VATEX-EU-AE",
+            reason="Reverse charge, Art. 196 of Directive 2006/112/EC", correction_reason="The tax number was confirmed after the invoice.",
+            **bought_by("DE", "Deutsche Kundin AG", "DE123456789")), SELLER,
+    ),
     "rounded and prepaid": (row(line("10.01"), rounding_amount=Decimal("-0.01"), prepaid_amount=Decimal("5.00")), SELLER),
     "prepaid as a whole": (row(line("10.01"), prepaid_amount=Decimal("12.01")), SELLER),
     "nothing": (row(line("0.00", rated="0")), SELLER),

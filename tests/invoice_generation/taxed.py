@@ -101,24 +101,25 @@ class Documents:
 def documents(spark: SparkSession, told: Billed, tenants: Sequence[Tenant], taxes: Taxes) -> Documents:
     """What becomes of a month's charges."""
     rows = billed(spark, *told.charges)
-    policies = sorted({entity.tax_policy for tenant in tenants for entity in tenant.legal_entities})
-    known = customers(
-        accounts(spark, *told.accounts), table_of(spark, TAX_REGISTRATIONS, told.registrations),
-        table_of(spark, EXEMPTIONS, told.exemptions), taxes.territories, told.day, told.oldest_check_days,
-    )  # fmt: skip
-    sold = transforms.sold(
-        rows.repartition(told.parts) if told.parts else rows,
-        known,
-        transforms.sellers(spark, tenants, taxes, told.policy),
-        transforms.products(spark, taxes, tenants),
-    )
-    charged = decisions.rates(spark, taxes, policies, table_of(spark, TAX_RATES, told.tax_rates))
-    decided = decisions.decided(sold, spark, taxes, policies, charged)
+    decided = decided_by(spark, rows.repartition(told.parts) if told.parts else rows, told, tenants, taxes)
     every = transforms.held(transforms.lines(returns.unnamed(decided), told.policy), told.holding).localCheckpoint()
     lines = transforms.issued(every)
     taxed = amounts.taxes(lines)
     headers = transforms.invoices(lines, taxed, invoice_settings(), told.issue_date)
     return Documents(headers, lines, taxed, transforms.carried_forward(every), every)
+
+
+def decided_by(spark: SparkSession, rows: DataFrame, told: Billed, tenants: Sequence[Tenant], taxes: Taxes) -> DataFrame:
+    """Rows with the seller and the tax that what is told decides for them."""
+    policies = sorted({entity.tax_policy for tenant in tenants for entity in tenant.legal_entities})
+    known = customers(
+        accounts(spark, *told.accounts), table_of(spark, TAX_REGISTRATIONS, told.registrations),
+        table_of(spark, EXEMPTIONS, told.exemptions), taxes.territories, told.day, told.oldest_check_days,
+    )  # fmt: skip
+    selling = transforms.sellers(spark, tenants, taxes, told.policy)
+    sold = transforms.sold(rows, known, selling, transforms.products(spark, taxes, tenants))
+    charged = decisions.rates(spark, taxes, policies, table_of(spark, TAX_RATES, told.tax_rates))
+    return decisions.decided(sold, spark, taxes, policies, charged)
 
 
 def registered(

@@ -112,8 +112,11 @@ def carried_out(spark, requests):
         table_of(spark, INVOICE_LINES, LINES),
         table_of(spark, INVOICE_TAXES, TAXES),
     )
-    judged = corrections.judged(corrections.pending(told, settled, SEPTEMBER), headers, lines).localCheckpoint()
-    made = corrections.lines(judged, headers, lines, taxes, rounding(), date(2026, 8, 1)).localCheckpoint()
+    pending = corrections.pending(told, headers, settled, SEPTEMBER)
+    named = corrections.named(pending, headers).localCheckpoint()
+    standing = corrections.left(lines, named).localCheckpoint()
+    judged = corrections.judged(pending, named, standing).localCheckpoint()
+    made = corrections.lines(judged, named, standing, taxes, rounding(), date(2026, 8, 1)).localCheckpoint()
     charged = amounts.taxes(made).localCheckpoint()
     drawn = corrections.headers(made, charged, headers, DAY).localCheckpoint()
     return made, charged, drawn, corrections.answers(judged, made, date(2026, 8, 1), DAY).localCheckpoint(), headers
