@@ -69,7 +69,7 @@ def test_what_was_refused_says_why(spark, corrected):
     reasons = {
         tuple(row["reasons"]) for row in published(spark, "raw.quarantine").where("feed = 'invoice_corrections'").collect()
     }
-    assert reasons == {("invoice_number: missing",), ("action: not one of cancel, credit, debit, write_off",)}
+    assert reasons == {("invoice_number: missing",), ("action: not one of cancel, credit, debit, rebill, write_off",)}
 
 
 def test_what_the_originals_have_open_is_less_and_what_is_given_up_is_gone(spark, corrected):
