@@ -85,6 +85,14 @@ def peak_megabytes(pid: int) -> float:
     return int(lines[0].split()[1]) / 1024 if lines else 0.0
 
 
+def _command(pid: int) -> bytes:
+    """What a process was started as; nothing when it is gone."""
+    try:
+        return (PROC / str(pid) / "cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
 class Children:
     """Watches the processes below `parent`, which come and go, for the most memory that all of them had."""
 
@@ -106,4 +114,7 @@ class Children:
 
     def _watch(self) -> None:
         while not self._ended.wait(SAMPLE_SECONDS):
-            self.megabytes = max(self.megabytes, sum(peak_megabytes(pid) for pid in family([self.parent]) - {self.parent}))
+            command = _command(self.parent)
+            # A process that has only just been forked still seems to have all the memory of its parent.
+            own = (pid for pid in family([self.parent]) - {self.parent} if _command(pid) != command)
+            self.megabytes = max(self.megabytes, sum(peak_megabytes(pid) for pid in own))
