@@ -20,11 +20,6 @@ from jobs.ledger.corrections import CORRECTIVE_INVOICE, REBILL
 LINE = ("tenant_id", "correction_id", "charge_id")
 OF_TAX = ("tax_category", "tax_rate", "tax_rule", "tax_reason")
 OF_REQUEST = ("tenant_id", "correction_id", "invoice_id", "account_id", "legal_entity_id")
-REFUSALS = {  # reason code -> whether it holds of a document that was decided again; the first that does
-    "another legal entity sells it now": "bool_or(legal_entity_id <> was.legal_entity_id)",
-    "its tax cannot be decided": "bool_or(hold_code IS NOT NULL)",
-    "it is as it should be": "NOT bool_or(differs)",
-}
 
 
 def to_decide(asked: DataFrame, invoices: DataFrame, standing: DataFrame, taxes: DataFrame) -> DataFrame:
@@ -56,7 +51,11 @@ def compared(decided: DataFrame) -> DataFrame:
 
 def answered(asked: DataFrame, again: DataFrame) -> DataFrame:
     """Requests with reason_code, now also of those whose rebill comes to nothing or cannot be. again: as compared() returns it."""
-    why = F.coalesce(*(F.when(F.expr(holds), F.lit(code)) for code, holds in REFUSALS.items()))
+    why = F.coalesce(
+        F.when(F.bool_or(F.col("legal_entity_id") != F.col("was.legal_entity_id")), "another legal entity sells it now"),
+        F.concat(F.lit("its tax cannot be decided: "), F.min("hold_code")),
+        F.when(~F.bool_or("differs"), "it is as it should be"),
+    )
     found = again.groupBy("tenant_id", "correction_id").agg(why.alias("refused_for"))
     told = asked.join(found, on=["tenant_id", "correction_id"], how="left")
     return told.withColumn("reason_code", F.coalesce("reason_code", "refused_for")).drop("refused_for")

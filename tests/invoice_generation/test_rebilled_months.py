@@ -105,7 +105,7 @@ def test_what_differs_is_issued_under_numbers_of_its_own(august):
 def test_every_invoice_of_the_month_is_answered(spark, august, july):
     answers = collected(published(spark, "invoicing.corrections", "2026-08"), "correction_id", "status", "reason_code")
     assert {name.removeprefix("k-1/"): found for name, *found in answers} == {
-        july["de"]: ["refused", "it is as it should be"], july["es"]: ["refused", "its tax cannot be decided"],
+        july["de"]: ["refused", "it is as it should be"], july["es"]: ["refused", "its tax cannot be decided: id_in_check"],
         july["it"]: ["done", None], july["mv"]: ["done", None],
     }  # fmt: skip
     refused = published(spark, "raw.quarantine").where("feed = 'invoice_corrections'").collect()

@@ -135,7 +135,7 @@ def test_a_month_is_answered_invoice_by_invoice(books, august):
         "all/N as-it-was": same, "all/N exempt-too-late": same,
         "all/N told-late": ("done", None), "all/N moved": ("done", None), "all/N part-of-it": ("done", None),
         "all/N of-another-state": ("done", None),
-        "all/N in-check": (refused, "its tax cannot be decided"),
+        "all/N in-check": (refused, "its tax cannot be decided: id_in_check"),
         "all/N sold-by-others": (refused, "another legal entity sells it now"),
     }  # fmt: skip
 
