@@ -218,7 +218,14 @@ GOOD_PRICE: Row = {
 }  # fmt: skip
 GOOD_ACCOUNT = {"account_id": "a", "legal_name": "Somebody", "country": "DE", "currency": "EUR", "valid_from": "2026-01-01",
                 "timezone": None}  # fmt: skip
-GOOD = {"usage": GOOD_USAGE, "prices": GOOD_PRICE, "accounts": GOOD_ACCOUNT}  # a source row that is accepted, by feed
+GOOD_CORRECTION = {"correction_id": "k", "invoice_number": "A-1", "action": "rebill", "requested_on": "2026-07-10", "month": None,
+                   "amount": None, "share": None, "line_no": None}  # fmt: skip
+GOOD = {
+    "usage": GOOD_USAGE,
+    "prices": GOOD_PRICE,
+    "accounts": GOOD_ACCOUNT,
+    "invoice_corrections": GOOD_CORRECTION,
+}  # a source row that is accepted, by feed
 
 
 def canonical(rows: DataFrame, feed: str, mapping: FeedMapping, timezone: str = "UTC", totals: int = 0) -> DataFrame:

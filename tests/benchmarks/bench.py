@@ -480,7 +480,7 @@ def _show_papers(console: Console, scales: list[Figures]) -> None:
         "exact_checks": "read back, exact checks", "place": "let stand",
     }  # fmt: skip
     for at, scale in enumerate(scales):
-        for what, name in named.items():
+        for what, name in ((what, name) for what, name in named.items() if what in scale):
             told, rate = scale[what], scale[what]["documents_per_cpu_second"]
             growth = f"{told['seconds'] / scales[0][what]['seconds']:.1f}" if at else ""
             table.add_row(
@@ -489,8 +489,9 @@ def _show_papers(console: Console, scales: list[Figures]) -> None:
             )  # fmt: skip
     console.print(table)
     for scale in scales:
+        checked = f"{scale['validated']:,} validated, {scale['wrong']} wrong; " if "validated" in scale else ""
         console.print(
-            f"{scale['documents']:,}: {scale['validated']:,} validated, {scale['wrong']} wrong; UBL {scale['ubl_bytes'] / scale['documents']:,.0f} "
+            f"{scale['documents']:,}: {checked}UBL {scale['ubl_bytes'] / scale['documents']:,.0f} "
             f"bytes each, PDF {scale['pdf_bytes'] / scale['documents']:,.0f}; server {scale['server_peak_megabytes']:,.0f} MB at most, "
             f"workers {scale['workers_peak_megabytes']:,.0f} MB"
         )

@@ -9,6 +9,7 @@ import pytest
 
 from jobs.ingestion import transforms
 from jobs.ingestion.feeds import FEEDS
+from jobs.ledger.corrections import ACTIONS
 from jobs.ledger.pricing import MODELS
 from jobs.ledger.tenants import Mapping
 from tests.builders import GOOD, GOOD_ACCOUNT, GOOD_USAGE, at, canonical, plain, plain_mapping, source
@@ -16,6 +17,7 @@ from tests.builders import GOOD, GOOD_ACCOUNT, GOOD_USAGE, at, canonical, plain,
 LONDON = "Europe/London"
 WINDOW = "usage_start: outside 2000-01-01 to 2099-12-31"
 
+OF_MONTH = {"invoice_number": None, "month": "2026-06"}
 REASONS = {
     # case: (feed, what the row says otherwise, all its reasons)
     "a_good_row_has_none": ("usage", {}, set()),
@@ -78,6 +80,46 @@ REASONS = {
         {"country": None, "currency": None},
         {"country: missing", "currency: missing"},
     ),
+    "a_rebill_of_an_invoice": ("invoice_corrections", {}, set()),
+    "a_rebill_of_a_month": ("invoice_corrections", OF_MONTH, set()),
+    "a_rebill_of_nothing": ("invoice_corrections", {"invoice_number": None}, {"invoice_number: missing"}),
+    "a_rebill_of_an_invoice_and_a_month": ("invoice_corrections", {"month": "2026-06"}, {"month: beside an invoice_number"}),
+    "a_rebill_of_a_month_that_is_not_over": (
+        "invoice_corrections",
+        OF_MONTH | {"month": "2026-07"},
+        {"month: not over when it was asked for"},
+    ),
+    "a_rebill_of_a_thirteenth_month": (
+        "invoice_corrections",
+        OF_MONTH | {"month": "2025-13"},
+        {"month: not a month like 2026-03"},
+    ),
+    "a_rebill_of_an_amount": (
+        "invoice_corrections",
+        {"amount": "1"},
+        {"action: a rebill has neither amount nor share nor line; it finds them"},
+    ),
+    "a_whole_month_cancelled": (
+        "invoice_corrections",
+        OF_MONTH | {"action": "cancel"},
+        {"invoice_number: missing", "month: only a rebill is of a whole month"},
+    ),
+    "a_cancellation_of_a_line": (
+        "invoice_corrections",
+        {"action": "cancel", "line_no": "1"},
+        {"action: what is cancelled is cancelled in full"},
+    ),
+    "a_credit_of_nothing_named": (
+        "invoice_corrections",
+        {"action": "credit"},
+        {"amount: a credit needs an amount or a share, and not both"},
+    ),
+    "a_credit_of_more_than_all": (
+        "invoice_corrections",
+        {"action": "credit", "share": "1.01"},
+        {"share: not above 0 and at most 1"},
+    ),
+    "a_debit_of_nothing": ("invoice_corrections", {"action": "debit", "amount": "0"}, {"amount: not above 0"}),
 }
 
 
@@ -211,7 +253,7 @@ def test_a_personal_column_made_by_an_expression_hides_what_it_was_made_from(spa
 
 
 def test_a_reason_never_quotes_a_value(reasons):
-    values = {value for _, said, _ in REASONS.values() for value in said.values() if value and len(value) > 3}
+    values = {value for _, said, _ in REASONS.values() for value in said.values() if value and len(value) > 3} - {*ACTIONS}
     told = {reason for case in reasons for reason in reasons[case] if not reason.startswith("row:")}
     assert not [(value, reason) for value in values for reason in told if value in reason.split(": ", 1)[1]]
 
