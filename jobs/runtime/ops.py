@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -248,23 +249,21 @@ def register_attempt(units: Iterable[Unit]) -> int:
     raise RunBroke("ops.publications could not be written. Nothing was started; run this again.")
 
 
-def complete(done: Sequence[Publication], note: dict[str, Any], turns: Sequence[Unit] = ()) -> None:
+def complete(done: Sequence[Publication], note: dict[str, Any], turns: Mapping[Unit, int] = MappingProxyType({})) -> None:
     """Make publications visible, all at once; refused when a newer attempt has taken over one of the units.
 
-    turns: further fences of this attempt, for stages whose runs go on from each other; another run that has passed one
-    of them meanwhile has changed what this one was computed from.
+    turns: for stages whose runs go on from each other, how far each turn had moved before this run looked at what is published. Whoever
+    publishes first moves it; what the others computed is stale then. So of several runs at once one always gets through.
     """
-    attempt = done[0].attempt
     for _ in range(delta_log.RETRIES):
         current = table(PUBLICATIONS)
-        _refuse_superseded(current, (p.unit for p in done if p.fenced), attempt)
-        for turn in turns:
-            if _fence(current, turn.id) != 2 * attempt:
-                raise OutOfTurn(
-                    f"{turn.stage} of tenant {turn.tenant_id}: another run went first. What this one computed is stale and stays "
-                    f"invisible. Clear the write of this stage, or run it again."
-                )
-        fences = [(p.unit.id, 2 * p.attempt + 1) for p in done if p.fenced] + [(turn.id, 2 * attempt + 1) for turn in turns]
+        _refuse_superseded(current, (p.unit for p in done if p.fenced), done[0].attempt)
+        for turn in (turn for turn, told in turns.items() if _fence(current, turn.id) != told):
+            raise OutOfTurn(
+                f"{turn.stage} of tenant {turn.tenant_id}: another run went first. What this one computed is stale and stays "
+                f"invisible. Clear the write of this stage, or run it again."
+            )
+        fences = [(p.unit.id, 2 * p.attempt + 1) for p in done if p.fenced] + _moved(turns)
         try:
             _commit(current, [_row(publication) for publication in done], fences, note)
         except CommitFailedError:
@@ -274,14 +273,19 @@ def complete(done: Sequence[Publication], note: dict[str, Any], turns: Sequence[
     raise RunBroke("ops.publications could not be written. Nothing became visible; run this again.")
 
 
+def _moved(turns: Mapping[Unit, int]) -> list[tuple[str, int]]:
+    """The turns one further each; odd, as the fence of whatever is published."""
+    return [(turn.id, 2 * (told // 2 + 1) + 1) for turn, told in turns.items()]
+
+
 def part_id(publication_id: str, lane: str) -> str:
     """What a part of a publication is known by that is published before the rest of it."""
     return digest(publication_id, lane)[:32]
 
 
-def fences(units: Iterable[Unit]) -> dict[Unit, int]:
-    """How far these fences have been moved."""
-    current = table(PUBLICATIONS)
+def fences(units: Iterable[Unit], at: DeltaTable | None = None) -> dict[Unit, int]:
+    """How far these fences have been moved: by now, or at an opened version of ops.publications."""
+    current = at or table(PUBLICATIONS)
     return {unit: _fence(current, unit.id) for unit in units}
 
 
@@ -289,15 +293,14 @@ def take(done: Sequence[Publication], note: dict[str, Any], holders: Sequence[Un
     """Make publications visible that spend what the runs of some turns spend too; False where one of the turns has moved.
 
     holders: the units whose attempt this is; a newer one refuses it. turns: as fences() told them before what is spent was looked at.
-    Attempts that had their turn then are passed: they look again, and see what was taken.
+    Runs of that turn that are under way are out of turn then: they look again, and see what was taken.
     """
     current = table(PUBLICATIONS)
     _refuse_superseded(current, holders, done[0].attempt)
     if any(_fence(current, turn.id) != told for turn, told in turns.items()):
         return False
-    passed = [(turn.id, 2 * (told // 2 + 1) + 1) for turn, told in turns.items()]
     try:
-        _commit(current, [_row(publication) for publication in done], passed, note)
+        _commit(current, [_row(publication) for publication in done], _moved(turns), note)
     except CommitFailedError:
         return False
     _compact_sometimes(PUBLICATIONS)
@@ -315,10 +318,10 @@ def _refuse_superseded(current: DeltaTable, units: Iterable[Unit], attempt: int)
             )
 
 
-def still(turns: Iterable[Unit], attempt: int) -> bool:
-    """Whether nobody has passed these fences since an attempt registered them."""
+def still(units: Iterable[Unit], attempt: int) -> bool:
+    """Whether nobody has taken over these units from an attempt."""
     current = table(PUBLICATIONS)
-    return all(_fence(current, turn.id) == 2 * attempt for turn in turns)
+    return all(_fence(current, unit.id) == 2 * attempt for unit in units)
 
 
 def _fence(current: DeltaTable, unit_id: str) -> int:

@@ -30,6 +30,7 @@ from jobs.runtime.session import interrupt, kept, session, session_id
 from jobs.runtime.tables import catalog
 from jobs.stages import BY_NAME, INGESTION
 
+UNTOLD = -1  # of a turn in rows that an earlier version has written: as if it had moved
 PATIENCE = 5  # how often a run that was overtaken by another period's is done again
 
 
@@ -63,6 +64,7 @@ def write(invocation: Invocation) -> Outcome:
     period = Period(invocation.period).required(BY_NAME[invocation.stage].grain, invocation.stage)
     migrations.bring_up_to_date()
     _finish_what_was_cut_short(invocation)
+    looked_at = ops.table(ops.PUBLICATIONS)  # before the snapshot: what is published after it has moved a turn
     snapshot = Snapshot.now()
     planned = job.plan(snapshot, period, invocation)
     code = code_version(invocation.stage)
@@ -79,7 +81,8 @@ def write(invocation: Invocation) -> Outcome:
         return Outcome(invocation.run_id, 0, NOTHING_TO_DO, f"{invocation.stage} {period}: nothing to do, {why}.")
     units = tuple(p.unit for p in due)
     _interrupt_earlier(units)
-    attempt = ops.register_attempt((*units, *_turns(units)))
+    turns = ops.fences(_turns(units), looked_at)
+    attempt = ops.register_attempt(units)
     faults.reach("write:registered")
     run = _run(invocation, attempt, period, units)
     with records.recorded(invocation, attempt, "write", run) as told, session() as spark:
@@ -95,6 +98,7 @@ def write(invocation: Invocation) -> Outcome:
                 "inputs_at": _input_versions(invocation.stage),
                 "units": content,
                 "left_out": left_out,
+                "turns": {turn.id: told for turn, told in turns.items()},
             }
         )
         told["message"] = f"{len(content)} units staged"
@@ -107,8 +111,7 @@ def audit(invocation: Invocation) -> Outcome:
     if written["status"] == NOTHING_TO_DO:
         return Outcome(invocation.run_id, 0, NOTHING_TO_DO, f"{invocation.stage} {invocation.period}: nothing to judge.")
     run = _restore(invocation, written)
-    turns = _turns(run.units)
-    if turns and ops.still(run.units, run.attempt) and not ops.still(turns, run.attempt):
+    if ops.still(run.units, run.attempt) and _has_moved(json.loads(written["detail"]), run.units):
         say(f"{run.run_id}: another run went first. Doing it again from what that run has left, before it is judged.")
         write(invocation)
         return audit(invocation)
@@ -242,7 +245,7 @@ def _publish(invocation: Invocation, run: Run, detail: Mapping[str, Any]) -> tup
             for unit in units
         ],
         note | {"publication_id": run.publication_id},
-        turns=_turns([unit for unit in run.units if unit.tenant_id in passing]),
+        turns=_turns_told(detail, [unit for unit in run.units if unit.tenant_id in passing]),
     )
     faults.reach("publish:complete")
     brought = [(table, tenant, counts[table].get(tenant, 0)) for table in counts for tenant in passing]
@@ -278,14 +281,14 @@ def _finish_what_was_cut_short(asked: Invocation) -> None:
         detail = json.loads(row["detail"])
         passing = [unit for unit in detail["units"] if unit["tenant_id"] in detail["passing"] and unit["fenced"]]
         units = tuple(Unit(stage, unit["tenant_id"], unit["period"], unit["lane"]) for unit in passing)
-        if not ops.still(_turns(units), row["attempt"]):
+        if _has_moved(detail, units):
             say(
                 f"{stage}: publication {publication_id[:8]} was cut short and another run has gone on since; it is computed anew"
             )
             ops.append(ops.RUNS, [row | {"status": "superseded", "message": "another run has gone on since"}])
             continue
         _interrupt_earlier(units)
-        attempt = ops.register_attempt((*units, *_turns(units)))
+        attempt = ops.register_attempt(units)
         say(
             f"{stage}: rolling forward publication {publication_id[:8]} of run {row['run_id']}, cut short in attempt {row['attempt']}"
         )
@@ -312,6 +315,17 @@ def _turns(units: Iterable[Unit]) -> tuple[Unit, ...]:
     return tuple(
         sorted({Unit(u.stage, u.tenant_id, "turn", u.lane) for u in units if BY_NAME[u.stage].in_turn}, key=lambda u: u.id)
     )
+
+
+def _turns_told(detail: Mapping[str, Any], units: Iterable[Unit]) -> dict[Unit, int]:
+    """How far the turns of units had moved before a run looked at what was published; detail: of the row of its write."""
+    return {turn: detail.get("turns", {}).get(turn.id, UNTOLD) for turn in _turns(units)}
+
+
+def _has_moved(detail: Mapping[str, Any], units: Iterable[Unit]) -> bool:
+    """Whether another run of these tenants has published since."""
+    told = _turns_told(detail, units)
+    return bool(told) and ops.fences(told) != told
 
 
 def _interrupt_earlier(units: Sequence[Unit]) -> None:

@@ -12,6 +12,11 @@ from jobs.runtime.errors import OutOfTurn, Superseded
 from jobs.runtime.ops import Publication, TableVersion, Unit
 
 ALPHA, BETA = Unit("billing_aggregation", "alpha", "2026-07"), Unit("billing_aggregation", "beta", "2026-07")
+CASH, TURN = Unit("cash_matching", "alpha", "2026-08-03"), Unit("cash_matching", "alpha", "turn")
+INVOICES, MONEY = (
+    Unit("invoice_generation", "alpha", "2026-07"),
+    Unit("invoice_generation", "alpha", "2026-07", "prepayments"),
+)
 
 
 def publication(unit=ALPHA, attempt=1, name="p-1", **more):
@@ -78,19 +83,40 @@ def test_a_unit_found_while_writing_needs_no_attempt_of_its_own(home):
     assert set(ops.publications()) == {ALPHA, BETA}
 
 
-def test_of_runs_that_go_on_from_each_other_the_later_one_stands(home):
+def test_of_runs_that_go_on_from_each_other_whoever_publishes_first_stands(home):
     january, february = (Unit("cash_matching", "alpha", day) for day in ("2026-01-31", "2026-02-28"))
-    turn = Unit("cash_matching", "alpha", "turn")
-    first, second = ops.register_attempt([january, turn]), ops.register_attempt([february, turn])
-    assert not ops.still([turn], first)
+    looked_at = ops.fences([TURN])
+    first, second = ops.register_attempt([january]), ops.register_attempt([february])
+    ops.complete([publication(january, first)], {}, turns=looked_at)
     with pytest.raises(OutOfTurn, match="another run went first"):
-        ops.complete([publication(january, first)], {}, turns=[turn])
-    assert ops.still([turn], second)
-    ops.complete([publication(february, second)], {}, turns=[turn])
-    assert set(ops.publications()) == {february}
-    again = ops.register_attempt([january, turn])
-    ops.complete([publication(january, again)], {}, turns=[turn])
+        ops.complete([publication(february, second)], {}, turns=looked_at)
+    assert set(ops.publications()) == {january}
+    looked_at = ops.fences([TURN])
+    again = ops.register_attempt([february])
+    ops.register_attempt([january])  # to begin is not to go first
+    ops.complete([publication(february, again)], {}, turns=looked_at)
     assert set(ops.publications()) == {january, february}
+
+
+def test_of_many_that_go_on_from_each_other_each_round_lets_one_through(home):
+    days = [Unit("cash_matching", "alpha", f"2026-01-0{day}") for day in range(1, 5)]
+    waiting, rounds = set(days), 0
+    while waiting:
+        looked_at, rounds = ops.fences([TURN]), rounds + 1
+        attempts = {day: ops.register_attempt([day]) for day in sorted(waiting, key=lambda day: day.period)}
+
+        def published(day, attempts=attempts, looked_at=looked_at):
+            try:
+                ops.complete([publication(day, attempts[day])], {}, turns=looked_at)
+            except OutOfTurn:
+                return None
+            return day
+
+        with ThreadPoolExecutor(4) as at_once:
+            through = {day for day in at_once.map(published, attempts) if day}
+        assert len(through) == 1
+        waiting -= through
+    assert rounds == len(days)
 
 
 def test_units_that_share_nothing_complete_at_once(home):
@@ -167,36 +193,27 @@ def test_the_books_are_made_again_in_a_home_that_was_removed(home):
     assert delta_log.open_table(ops.RUNS) is not None
 
 
-CASH, TURN = Unit("cash_matching", "alpha", "2026-08-03"), Unit("cash_matching", "alpha", "turn")
-INVOICES, MONEY = (
-    Unit("invoice_generation", "alpha", "2026-07"),
-    Unit("invoice_generation", "alpha", "2026-07", "prepayments"),
-)
-
-
 def taking(attempt=1, name="money"):
     return [publication(MONEY, attempt, name, fenced=False)]
 
 
-def test_who_takes_what_a_turn_spends_passes_whoever_had_the_turn(home):
-    under_way = ops.register_attempt([CASH, TURN])
+def test_who_takes_what_a_turn_spends_passes_whoever_is_under_way(home):
+    under_way, began = ops.register_attempt([CASH]), ops.fences([TURN])
     mine = ops.register_attempt([INVOICES])
     assert ops.take(taking(mine), {}, [INVOICES], ops.fences([TURN]))
     assert MONEY in ops.publications()
     with pytest.raises(OutOfTurn, match="another run went first"):
-        ops.complete([publication(CASH, under_way, "cash")], {}, turns=[TURN])
-    again = ops.register_attempt([CASH, TURN])
-    ops.complete([publication(CASH, again, "cash")], {}, turns=[TURN])
+        ops.complete([publication(CASH, under_way, "cash")], {}, turns=began)
+    again = ops.register_attempt([CASH])
+    ops.complete([publication(CASH, again, "cash")], {}, turns=ops.fences([TURN]))
     assert CASH in ops.publications()
 
 
 def test_nothing_is_taken_when_somebody_has_had_his_turn_since_it_was_looked_at(home):
     mine = ops.register_attempt([INVOICES])
     looked_at = ops.fences([TURN])
-    theirs = ops.register_attempt([CASH, TURN])
-    assert not ops.take(taking(mine), {}, [INVOICES], looked_at), "begun since"
-    looked_at = ops.fences([TURN])
-    ops.complete([publication(CASH, theirs, "cash")], {}, turns=[TURN])
+    theirs = ops.register_attempt([CASH])
+    ops.complete([publication(CASH, theirs, "cash")], {}, turns=looked_at)
     assert not ops.take(taking(mine), {}, [INVOICES], looked_at), "published since"
     assert MONEY not in ops.publications()
     assert ops.take(taking(mine), {}, [INVOICES], ops.fences([TURN]))
