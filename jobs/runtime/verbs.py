@@ -111,10 +111,9 @@ def audit(invocation: Invocation) -> Outcome:
     if written["status"] == NOTHING_TO_DO:
         return Outcome(invocation.run_id, 0, NOTHING_TO_DO, f"{invocation.stage} {invocation.period}: nothing to judge.")
     run = _restore(invocation, written)
-    if ops.still(run.units, run.attempt) and _has_moved(json.loads(written["detail"]), run.units):
-        say(f"{run.run_id}: another run went first. Doing it again from what that run has left, before it is judged.")
-        write(invocation)
-        return audit(invocation)
+    detail = json.loads(written["detail"])
+    if ops.still(run.units, run.attempt) and _has_moved(detail, run.units):
+        return _audit_anew(invocation)
     job = job_of(invocation.stage)
     stage = BY_NAME[invocation.stage]
     with records.recorded(invocation, run.attempt, "audit", run) as told, session() as spark:
@@ -130,10 +129,12 @@ def audit(invocation: Invocation) -> Outcome:
         held = judgement.held
         question = gates.question(invocation.stage, invocation.period, judgement)
         about = f" {job.summary(house)}" if hasattr(job, "summary") else ""
-        left_out: dict[str, str] = json.loads(written["detail"])["left_out"]
+        left_out: dict[str, str] = detail["left_out"]
         told["status"] = "held" if held or left_out else "done"
         told["message"] = f"{len(judgement.verdicts)} verdicts, {len(held)} tenants held"
         told["detail"] = json.dumps({"held": sorted(held), "asks": sorted(judgement.asks)})
+    if held and ops.still(run.units, run.attempt) and _has_moved(detail, run.units):
+        return _audit_anew(invocation)  # what was judged was stale already
     if not held and not left_out:
         passed = f"{invocation.stage} {invocation.period}: {len(judgement.verdicts)} verdicts, all passed or stored as warnings.{about}"
         return Outcome(
@@ -146,6 +147,13 @@ def audit(invocation: Invocation) -> Outcome:
     )
     text = "\n".join([*left_out.values(), *said, *(part for part in (question, about.strip()) if part)])
     return Outcome(run.run_id, run.attempt, "held", text, held=left_out | dict.fromkeys(held, text), question=question)
+
+
+def _audit_anew(invocation: Invocation) -> Outcome:
+    """Stage and judge what a run comes to after another one that went first."""
+    say(f"{invocation.run_id}: another run went first. Doing it again from what that run has left, before it is judged.")
+    write(invocation)
+    return audit(invocation)
 
 
 def publish(invocation: Invocation) -> Outcome:
