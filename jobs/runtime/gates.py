@@ -72,10 +72,14 @@ def judge(stage: str, frames: Mapping[str, DataFrame], gates: Sequence[str], ten
     )
 
     logging.getLogger("great_expectations").setLevel(logging.ERROR)
+    stores = FilesystemStoreBackendDefaults(root_directory=str(reports() / "gates"))
+    for store in (stores.expectations_store_name, stores.validation_definition_store_name):
+        # Suites are code: each run keeps its own in memory. In one folder, two gates at once delete each other's.
+        stores.stores[store]["store_backend"] = {"class_name": "InMemoryStoreBackend"}
     context = gx.get_context(
         mode="ephemeral",
         project_config=DataContextConfig(
-            store_backend_defaults=FilesystemStoreBackendDefaults(root_directory=str(reports() / "gates")),
+            store_backend_defaults=stores,
             analytics_enabled=False,
             progress_bars=ProgressBarsConfig(globally=False),
         ),
@@ -89,10 +93,8 @@ def judge(stage: str, frames: Mapping[str, DataFrame], gates: Sequence[str], ten
         try:
             asset = source.add_dataframe_asset(f"{stage}.{gate}")
             batch = asset.add_batch_definition_whole_dataframe("staged")
-            if suite.name in {known.name for known in context.suites.all()}:
-                context.suites.delete(suite.name)
             definition = gx.ValidationDefinition(name=f"{stage}.{gate}", data=batch, suite=context.suites.add(suite))
-            context.validation_definitions.add_or_update(definition)
+            context.validation_definitions.add(definition)
             result = definition.run(
                 batch_parameters={"dataframe": frames[gate]},
                 result_format="COMPLETE",
