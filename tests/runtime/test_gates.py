@@ -8,6 +8,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from expectations.billing_aggregation import conservation
+from jobs.runtime.environment import reports
 from jobs.runtime.gates import SUITE_FAILED, Judgement, Verdict, _read, judge, message
 from tests.builders import charged, charges, failures, frame, judged
 
@@ -56,6 +57,14 @@ def test_a_failing_tenant_that_is_not_in_the_run_holds_everybody(spark, shared_h
         ["alpha"],
     )
     assert {verdict.expectation for verdict in told.held["alpha"]} == {SUITE_FAILED}
+
+
+def test_a_run_leaves_pages_and_no_suite_that_another_run_could_lose(spark, shared_home):
+    judged("billing_aggregation", "conservation", frame(spark, COLUMNS, [row("alpha")]), ["alpha"])
+    gates = reports() / "gates"
+    assert [*gates.glob("uncommitted/data_docs/local_site/expectations/**/*.html")]
+    assert [*gates.glob("uncommitted/data_docs/local_site/validations/**/*.html")]
+    assert not [*gates.glob("expectations/**/*.json"), *gates.glob("validation_definitions/**/*.json")]
 
 
 def test_a_gate_nobody_wrote_does_not_pass(spark, shared_home):
