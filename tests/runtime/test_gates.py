@@ -61,8 +61,10 @@ def test_a_failing_tenant_that_is_not_in_the_run_holds_everybody(spark, shared_h
 
 def test_a_run_leaves_pages_and_no_suite_that_another_run_could_lose(spark, shared_home):
     judged("billing_aggregation", "conservation", frame(spark, COLUMNS, [row("alpha")]), ["alpha"])
+    judged("billing_aggregation", "charges", charges(spark, charged()), ["alpha"])
     gates = reports() / "gates"
-    assert [*gates.glob("uncommitted/data_docs/local_site/expectations/**/*.html")]
+    for page in ("conservation", "charges"):  # nor does the second take the first one's page away
+        assert (gates / "uncommitted/data_docs/local_site/expectations/billing_aggregation" / f"{page}.html").exists()
     assert [*gates.glob("uncommitted/data_docs/local_site/validations/**/*.html")]
     assert not [*gates.glob("expectations/**/*.json"), *gates.glob("validation_definitions/**/*.json")]
 
