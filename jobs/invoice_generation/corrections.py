@@ -60,11 +60,12 @@ def pending(requests: DataFrame, invoices: DataFrame, settled: DataFrame, month_
 
 
 def named(requests: DataFrame, invoices: DataFrame) -> DataFrame:
-    """The documents that requests name, and all that has corrected them. requests: as pending() returns them. invoices: INVOICES of all months."""
-    wanted = requests.join(invoices, on=["tenant_id", "invoice_number"], how="inner").select(
-        "tenant_id", F.col("invoice_id").alias("about")
-    )
+    """The documents that requests name, what those correct, and all that has corrected it.
+
+    requests: as pending() returns them. invoices: INVOICES of all months.
+    """
     about = invoices.withColumn("about", F.coalesce("original_invoice_id", "invoice_id"))
+    wanted = requests.select("tenant_id", "invoice_number").join(about, on=["tenant_id", "invoice_number"], how="inner")
     return about.join(wanted, on=["tenant_id", "about"], how="left_semi").select(*invoices.columns)
 
 

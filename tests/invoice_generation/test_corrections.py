@@ -84,11 +84,13 @@ ASKED_ALONE = {
     "a_line_that_is_not": ({"amount": "1", "line_no": 2}, "refused", "no such line"),
     "less_than_a_cent": ({"share": "0.000001"}, "refused", "comes to nothing"),
     "given_up": ({"action": "write_off"}, "done", None),
+    "a_credit_note": ({"action": "cancel", "invoice_number": "C-alone"}, "refused", "not an invoice"),
 }
 ASKED_ALONE = {case: (asked(case, f"B-{case}", **more), status, why) for case, (more, status, why) in ASKED_ALONE.items()}
 HEADERS += [document(f"B-{case}", "1000", "250") for case in ASKED_ALONE]
 LINES += [line(f"B-{case}", 1, "1000", tax="250") for case in ASKED_ALONE]
 TAXES += [tax(f"B-{case}", "1000", "250") for case in ASKED_ALONE]
+HEADERS.append(document("C-alone", "-1000", "-250", document_type="credit_note", original_invoice_id="i-B-a_credit_note"))
 REQUESTS = [
     *(request for request, _, _ in ASKED_ALONE.values()),
     asked("prorated", share="0.966666666666666666"),  # 29 of 30 days
