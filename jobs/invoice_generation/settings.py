@@ -7,10 +7,11 @@ import re
 from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field, field_validator
 
+from jobs.ledger.corrections import DocumentType
 from jobs.ledger.money import Rounding
 from jobs.ledger.periods import Period
 from jobs.ledger.policies import Dated, of_tenant, one_a_day
@@ -144,12 +145,22 @@ class Settings(config.Strict):
     default_payment_terms_days: int = Field(ge=0, le=365)
     due_dates: DueDates
     issue_day: int = Field(ge=1, le=28)
-    series: dict[Literal["invoice", "credit_note", "debit_note", "corrective_invoice"], Series]
+    series: dict[DocumentType, Series]
     returns: Returns | None = None
     prepayments: tuple[Prepayments, ...] = ()
     issue_control: tuple[IssueControl, ...]
     numbering: dict[str, Numbering]  # by the seller's country; "*" is every other one
     documents: Documents = Documents()
+
+    @field_validator("series")
+    @classmethod
+    def _every_type_has_one(cls, told: dict[DocumentType, Series]) -> dict[DocumentType, Series]:
+        if missing := [name for name in get_args(DocumentType) if name not in told]:
+            raise ValueError(f"lacks {', '.join(missing)}: its documents would carry the numbers of invoices")
+        suffixes = [one.suffix for one in told.values()]
+        if twice := sorted({suffix for suffix in suffixes if suffixes.count(suffix) > 1}):
+            raise ValueError(f"has the suffix '{twice[0]}' twice: documents of two types would carry one number")
+        return told
 
     @field_validator("numbering")
     @classmethod

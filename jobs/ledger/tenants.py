@@ -11,6 +11,7 @@ from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, Field, model_validator
 
+from jobs.ledger.corrections import DocumentType
 from jobs.runtime.config import Strict, load_all, nearest
 from jobs.runtime.errors import CallError, ConfigError
 
@@ -122,7 +123,7 @@ class Address(Strict):
 class VoidedNumbers(Strict):
     """Numbers of a series that no document carries: taken by an earlier system, or lost. They stay in the register with the reason."""
 
-    series: Literal["invoice", "credit_note", "debit_note", "corrective_invoice"]
+    series: DocumentType
     fiscal_year: int = Field(ge=1990, le=2200)
     first: int = Field(ge=1)
     last: int = Field(ge=1)

@@ -202,3 +202,21 @@ def test_voided_numbers_that_contradict_each_other_are_refused(lost, said):
 def test_a_numbering_that_would_repeat_or_miss_numbers_is_refused(numbering, said):
     with pytest.raises(ValueError, match=re.escape(said)):
         invoice_settings(numbering=numbering)
+
+
+@pytest.mark.parametrize(
+    ("suffixes", "said"),
+    [
+        pytest.param(
+            {"invoice": "", "credit_note": "CN", "debit_note": "DN"}, "lacks corrective_invoice", id="one_is_missing"
+        ),
+        pytest.param(
+            {"invoice": "", "credit_note": "CN", "debit_note": "CN", "corrective_invoice": "CI"},
+            "'CN' twice",
+            id="two_alike",
+        ),
+    ],
+)
+def test_types_of_documents_that_would_share_numbers_are_refused(suffixes, said):
+    with pytest.raises(ValueError, match=re.escape(said)):
+        invoice_settings(series={name: {"suffix": suffix, "title": name} for name, suffix in suffixes.items()})
