@@ -2,7 +2,8 @@
 
 These tables are written without Spark, in milliseconds. ops.publications is where a publication over several tables
 becomes visible (law 4); each unit's Delta transaction id in that table is its fence: attempt n registers 2n and completes
-with 2n+1, so the row of an attempt that was superseded is refused by the table itself.
+with 2n+1, so the row of an attempt that was superseded is refused by the table itself. Stages whose runs go on from each other have
+a turn instead, one fence for all their periods: whoever publishes first moves it, and to begin claims nothing.
 """
 
 from __future__ import annotations
@@ -253,17 +254,19 @@ def complete(done: Sequence[Publication], note: dict[str, Any], turns: Mapping[U
     """Make publications visible, all at once; refused when a newer attempt has taken over one of the units.
 
     turns: for stages whose runs go on from each other, how far each turn had moved before this run looked at what is published. Whoever
-    publishes first moves it; what the others computed is stale then. So of several runs at once one always gets through.
+    publishes first moves it; what the others computed is stale then. So of several runs at once one always gets through, also of
+    two that post one month: who has begun later has not taken over.
     """
     for _ in range(delta_log.RETRIES):
         current = table(PUBLICATIONS)
-        _refuse_superseded(current, (p.unit for p in done if p.fenced), done[0].attempt)
+        if not turns:
+            _refuse_superseded(current, (p.unit for p in done if p.fenced), done[0].attempt)
         for turn in (turn for turn, told in turns.items() if _fence(current, turn.id) != told):
             raise OutOfTurn(
                 f"{turn.stage} of tenant {turn.tenant_id}: another run went first. What this one computed is stale and stays "
                 f"invisible. Clear the write of this stage, or run it again."
             )
-        fences = [(p.unit.id, 2 * p.attempt + 1) for p in done if p.fenced] + _moved(turns)
+        fences = [(p.unit.id, max(2 * p.attempt + 1, _fence(current, p.unit.id))) for p in done if p.fenced] + _moved(turns)
         try:
             _commit(current, [_row(publication) for publication in done], fences, note)
         except CommitFailedError:
@@ -316,12 +319,6 @@ def _refuse_superseded(current: DeltaTable, units: Iterable[Unit], attempt: int)
                 f"{unit.id}: {newer} has taken over from attempt {attempt}. What attempt {attempt} committed stays invisible. "
                 f"Nothing to do if the newer one succeeds."
             )
-
-
-def still(units: Iterable[Unit], attempt: int) -> bool:
-    """Whether nobody has taken over these units from an attempt."""
-    current = table(PUBLICATIONS)
-    return all(_fence(current, unit.id) == 2 * attempt for unit in units)
 
 
 def _fence(current: DeltaTable, unit_id: str) -> int:

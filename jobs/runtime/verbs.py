@@ -80,7 +80,7 @@ def write(invocation: Invocation) -> Outcome:
         ops.append(ops.RUNS, [records.record(invocation, 0, "write", NOTHING_TO_DO, why)])
         return Outcome(invocation.run_id, 0, NOTHING_TO_DO, f"{invocation.stage} {period}: nothing to do, {why}.")
     units = tuple(p.unit for p in due)
-    _interrupt_earlier(units)
+    _interrupt_earlier(units, invocation.run_id)
     turns = ops.fences(_turns(units), looked_at)
     attempt = ops.register_attempt(units)
     faults.reach("write:registered")
@@ -112,7 +112,7 @@ def audit(invocation: Invocation) -> Outcome:
         return Outcome(invocation.run_id, 0, NOTHING_TO_DO, f"{invocation.stage} {invocation.period}: nothing to judge.")
     run = _restore(invocation, written)
     detail = json.loads(written["detail"])
-    if ops.still(run.units, run.attempt) and _has_moved(detail, run.units):
+    if _has_moved(detail, run.units) and not _taken_over(run):
         return _audit_anew(invocation)
     job = job_of(invocation.stage)
     stage = BY_NAME[invocation.stage]
@@ -133,7 +133,7 @@ def audit(invocation: Invocation) -> Outcome:
         told["status"] = "held" if held or left_out else "done"
         told["message"] = f"{len(judgement.verdicts)} verdicts, {len(held)} tenants held"
         told["detail"] = json.dumps({"held": sorted(held), "asks": sorted(judgement.asks)})
-    if held and ops.still(run.units, run.attempt) and _has_moved(detail, run.units):
+    if held and _has_moved(detail, run.units) and not _taken_over(run):
         return _audit_anew(invocation)  # what was judged was stale already
     if not held and not left_out:
         passed = f"{invocation.stage} {invocation.period}: {len(judgement.verdicts)} verdicts, all passed or stored as warnings.{about}"
@@ -295,7 +295,7 @@ def _finish_what_was_cut_short(asked: Invocation) -> None:
             )
             ops.append(ops.RUNS, [row | {"status": "superseded", "message": "another run has gone on since"}])
             continue
-        _interrupt_earlier(units)
+        _interrupt_earlier(units, row["run_id"])
         attempt = ops.register_attempt(units)
         say(
             f"{stage}: rolling forward publication {publication_id[:8]} of run {row['run_id']}, cut short in attempt {row['attempt']}"
@@ -336,7 +336,12 @@ def _has_moved(detail: Mapping[str, Any], units: Iterable[Unit]) -> bool:
     return bool(told) and ops.fences(told) != told
 
 
-def _interrupt_earlier(units: Sequence[Unit]) -> None:
+def _taken_over(run: Run) -> bool:
+    """Whether a newer attempt of the same run is at it."""
+    return any(row["run_id"] == run.run_id and row["attempt"] > run.attempt for row in ops.rows(ops.RUNS))
+
+
+def _interrupt_earlier(units: Sequence[Unit], run_id: str) -> None:
     """Stop what a dead client's session may still do on the server for these tenants."""
     tenants, periods, lanes = ({getattr(unit, name) for unit in units} for name in ("tenant_id", "period", "lane"))
     open_sessions: dict[tuple[str, int], str] = {}
@@ -345,16 +350,18 @@ def _interrupt_earlier(units: Sequence[Unit]) -> None:
             continue
         if row["stage"] != INGESTION.name and not (row["period"] in periods and row["lane"] in lanes):
             continue  # another month at work beside this one
+        if BY_NAME[row["stage"]].in_turn and row["run_id"] != run_id:
+            continue  # another run at work beside this one, as when payables and cash of one month are posted at once
         key = (row["run_id"], row["attempt"])
         if row["status"] == "started" and tenants & set(row["tenants"] or ()):
             open_sessions[key] = row["session_id"] or ""
         else:
             open_sessions.pop(key, None)
-    for (run_id, attempt), open_session in open_sessions.items():
-        if open_session and not _told_interrupted(run_id, attempt):
-            say(f"{run_id}: attempt {attempt} never ended; stopping what it may still do on the server")
+    for (of_run, attempt), open_session in open_sessions.items():
+        if open_session and not _told_interrupted(of_run, attempt):
+            say(f"{of_run}: attempt {attempt} never ended; stopping what it may still do on the server")
             interrupt(open_session)
-            ops.append(ops.RUNS, [{"run_id": run_id, "attempt": attempt, "stage": units[0].stage, "verb": "write",
+            ops.append(ops.RUNS, [{"run_id": of_run, "attempt": attempt, "stage": units[0].stage, "verb": "write",
                                    "status": "superseded", "message": "a newer attempt took over"}])  # fmt: skip
 
 

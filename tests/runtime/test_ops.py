@@ -98,6 +98,18 @@ def test_of_runs_that_go_on_from_each_other_whoever_publishes_first_stands(home)
     assert set(ops.publications()) == {january, february}
 
 
+@pytest.mark.parametrize("place", [0, 1])
+def test_of_two_runs_for_one_day_whoever_publishes_first_stands_too(home, place):
+    looked_at = ops.fences([TURN])
+    attempts = [ops.register_attempt([CASH]), ops.register_attempt([CASH])]
+    first, other = attempts[place], attempts[1 - place]
+    ops.complete([publication(CASH, first)], {}, turns=looked_at)
+    with pytest.raises(OutOfTurn, match="another run went first"):
+        ops.complete([publication(CASH, other, "p-2")], {}, turns=looked_at)
+    assert ops.publications()[CASH].attempt == first
+    assert ops.register_attempt([CASH]) == 3, "no attempt is counted twice"
+
+
 def test_of_many_that_go_on_from_each_other_each_round_lets_one_through(home):
     days = [Unit("cash_matching", "alpha", f"2026-01-0{day}") for day in range(1, 5)]
     waiting, rounds = set(days), 0
