@@ -164,8 +164,21 @@ def spark_conf() -> dict[str, str]:
         # Without the number of its place in the plan in its name, a class that was compiled for one query serves the others too.
         "spark.sql.codegen.cache.maxEntries": "5000",
         "spark.sql.codegen.useIdInClassName": "false",
+        **_codegen(environment().compile_queries),
+        "spark.sql.adaptive.enabled": str(environment().replan_queries).lower(),
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
+    }
+
+
+def _codegen(compiled: bool) -> dict[str, str]:
+    """Whether queries become code of their own. Uncompiled, Spark 4.2 fails on partitions pruned while running ("has not finished")."""
+    if compiled:
+        return {}
+    return {
+        "spark.sql.codegen.wholeStage": "false",
+        "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+        "spark.sql.optimizer.dynamicPartitionPruning.enabled": "false",
     }
 
 
