@@ -45,6 +45,7 @@ INGESTION = Stage(
     ),
     gates=("files", "usage"),
     grain=None,
+    in_turn=True,  # every process begins with it
 )  # fmt: skip
 BILLING_AGGREGATION = Stage(
     name="billing_aggregation",

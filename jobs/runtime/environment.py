@@ -20,7 +20,7 @@ class Environment(config.Strict):
     java_options: str = ""  # of the server's JVM
     cores: str = "*"
     shuffle_partitions: int = Field(default=4, ge=1)
-    compile_queries: bool = True  # into code of their own; below some million rows that costs more than it saves
+    compile_queries: bool = True  # into code of their own; at 100,000 rows a month that costs more than it saves
     replan_queries: bool = True  # while they run, by what came out so far (adaptive execution); the same holds
     warehouse: str | None = None  # URL of the Delta tables; default <home>/warehouse
     documents: str | None = None  # URL of bank files and documents; default <home>/documents

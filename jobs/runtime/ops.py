@@ -164,13 +164,15 @@ def _schema_json(arrow: pa.Schema) -> str:
     return str(Schema.from_arrow(arrow).to_json())
 
 
-def table(name: str) -> DeltaTable:
-    """One of the ops tables, created when it is first needed."""
+def table(name: str, version: int | None = None) -> DeltaTable:
+    """One of the ops tables, created when it is first needed; its newest version or the one asked for."""
     _exists(name)
     found = delta_log.open_table(name)
     if found is None:  # the home was removed while the process ran
         _exists.cache_clear()
         return table(name)
+    if version is not None:
+        found.load_as_version(version)
     return found
 
 
@@ -198,9 +200,9 @@ def _compact_sometimes(name: str) -> None:
             current.optimize.compact()
 
 
-def rows(name: str) -> list[dict[str, Any]]:
-    """All rows of an ops table, in commit order of their moments."""
-    found: list[dict[str, Any]] = table(name).to_pyarrow_table().to_pylist()
+def rows(name: str, at: DeltaTable | None = None) -> list[dict[str, Any]]:
+    """All rows of an ops table, in commit order of their moments; as of now, or as of an opened version."""
+    found: list[dict[str, Any]] = (at or table(name)).to_pyarrow_table().to_pylist()
     return sorted(found, key=lambda row: row["at"])
 
 
@@ -212,8 +214,8 @@ def publications() -> dict[Unit, Publication]:
     return latest
 
 
-def all_publications() -> list[Publication]:
-    """Every complete publication, oldest first."""
+def all_publications(at: DeltaTable | None = None) -> list[Publication]:
+    """Every complete publication, oldest first; as of now, or as of an opened version of ops.publications."""
     return [
         Publication(
             unit=Unit(row["stage"], row["tenant_id"], row["period"], row["lane"]),
@@ -230,7 +232,7 @@ def all_publications() -> list[Publication]:
             dag_run_id=row["dag_run_id"],
             order=order,
         )
-        for order, row in enumerate(rows(PUBLICATIONS))
+        for order, row in enumerate(rows(PUBLICATIONS, at))
     ]
 
 

@@ -64,8 +64,8 @@ def write(invocation: Invocation) -> Outcome:
     period = Period(invocation.period).required(BY_NAME[invocation.stage].grain, invocation.stage)
     migrations.bring_up_to_date()
     _finish_what_was_cut_short(invocation)
-    looked_at = ops.table(ops.PUBLICATIONS)  # before the snapshot: what is published after it has moved a turn
-    snapshot = Snapshot.now()
+    looked_at = ops.table(ops.PUBLICATIONS)  # what is published from here on is not seen, and has moved a turn
+    snapshot = Snapshot.of(ops.all_publications(looked_at))
     planned = job.plan(snapshot, period, invocation)
     code = code_version(invocation.stage)
     left_out = {p.unit.tenant_id: p.left_out for p in planned if p.left_out}
@@ -95,6 +95,7 @@ def write(invocation: Invocation) -> Outcome:
         told["detail"] = json.dumps(
             {
                 "staged": written.staged,
+                "looked_at": looked_at.version(),
                 "inputs_at": _input_versions(invocation.stage),
                 "units": content,
                 "left_out": left_out,
@@ -118,7 +119,7 @@ def audit(invocation: Invocation) -> Outcome:
     stage = BY_NAME[invocation.stage]
     with records.recorded(invocation, run.attempt, "audit", run) as told, session() as spark:
         with step(f"{invocation.stage} {invocation.period}: judging candidates of {len(run.tenants)} tenants"):
-            house = House(spark, Snapshot.now(), run)
+            house = House(spark, _looked_at(detail), run)
             frames = job.audit(house)
             judgement = gates.judge(
                 invocation.stage, frames, stage.gates_of(invocation.lane), run.tenants, f"{run.run_id}.{run.attempt}"
@@ -147,6 +148,12 @@ def audit(invocation: Invocation) -> Outcome:
     )
     text = "\n".join([*left_out.values(), *said, *(part for part in (question, about.strip()) if part)])
     return Outcome(run.run_id, run.attempt, "held", text, held=left_out | dict.fromkeys(held, text), question=question)
+
+
+def _looked_at(detail: Mapping[str, Any]) -> Snapshot:
+    """What a run was made from: what others have published since is no fault of its candidates. detail: of the row of its write."""
+    version = detail.get("looked_at")  # not told in rows that an earlier version has written
+    return Snapshot.of(ops.all_publications(ops.table(ops.PUBLICATIONS, version)))
 
 
 def _audit_anew(invocation: Invocation) -> Outcome:
