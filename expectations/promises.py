@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
+from uuid import uuid4
 
 import great_expectations.expectations as gxe
 from great_expectations import ExpectationSuite
@@ -94,8 +95,9 @@ class FailingRows(QueryMetricProvider):
         runtime_configuration: dict[str, Any],
     ) -> list[dict[str, Any]]:
         batch, _, _ = execution_engine.get_compute_domain(metric_domain_kwargs, domain_type=MetricDomainTypes.TABLE)
-        batch.createOrReplaceTempView("batch")
-        query = cls._format_query(cls._get_query_from_metric_value_kwargs(metric_value_kwargs), batch="batch")
+        view = f"batch_{uuid4().hex}"  # suites are judged side by side in one session
+        batch.createOrReplaceTempView(view)
+        query = cls._format_query(cls._get_query_from_metric_value_kwargs(metric_value_kwargs), batch=view)
         return [row.asDict() for row in execution_engine.spark.sql(query).collect()]
 
 

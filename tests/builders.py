@@ -230,7 +230,10 @@ GOOD = {
 
 def canonical(rows: DataFrame, feed: str, mapping: FeedMapping, timezone: str = "UTC", totals: int = 0) -> DataFrame:
     """Source rows through a mapping, with usual settings."""
-    return transforms.canonical(rows, FEEDS[feed], mapping, ingestion_settings(), timezone, totals)
+    settings = ingestion_settings()
+    return transforms.canonical(
+        [transforms.mapped(rows, FEEDS[feed], mapping, settings, timezone, totals)], FEEDS[feed], settings
+    )
 
 
 # --- policies and tenants ---------------------------------------------------------------------------------------------

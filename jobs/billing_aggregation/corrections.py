@@ -115,7 +115,7 @@ def adjust(house: House, accounts: DataFrame, rate: Rate) -> dict[str, str]:
     told = {ADJUSTMENTS: adjustments.billable(changes(house), looked.waits), LATE_USAGE: usage}
     if any(one.prices for one in found.values()) or _had(house, LATE_PRICES):
         told[LATE_PRICES] = adjustments.price_outcomes(looked.prices, changes(house), looked.waits, house.run.month)
-    return {table.name: house.stage(rows, table.name) for table, rows in told.items()}
+    return house.stage_all({table.name: rows for table, rows in told.items()})
 
 
 def look_again(house: House, found: Mapping[str, Changed], accounts: DataFrame, rate: Rate) -> Looked:

@@ -20,6 +20,7 @@ from jobs.runtime.contract import Invocation, Planned, Written
 from jobs.runtime.errors import UpstreamMissing
 from jobs.runtime.house import House, Snapshot
 from jobs.runtime.ops import Unit
+from jobs.runtime.session import side_by_side
 from jobs.stages import CASH_MATCHING, INGESTION, INVOICE_GENERATION, LEDGER_POSTING
 
 WHAT_TO_DO = (
@@ -85,20 +86,28 @@ def _owners(name: str, tenant: Tenant) -> list[tuple[str, str, str]]:
 def write(house: House) -> Written:
     """Apply what names what it pays; stage the applications, what is left, and what a person is offered for it."""
     policy, day = settings(), _day(house)
-    documents = _kept(house, _documents(house), "documents")
-    further = transforms.references(_taken_over(house))
-    keys = _kept(house, transforms.document_keys(documents, further, policy), "keys")
-    received = _kept(house, _receipts(house), "receipts")
-    found = _kept(house, transforms.candidates(received, policy), "candidates")
+
+    def owed() -> tuple[DataFrame, DataFrame]:
+        documents = _kept(house, _documents(house), "documents")
+        further = transforms.references(_taken_over(house))
+        return documents, _kept(house, transforms.document_keys(documents, further, policy), "keys")
+
+    def paid() -> tuple[DataFrame, DataFrame]:
+        received = _kept(house, _receipts(house), "receipts")
+        return received, _kept(house, transforms.candidates(received, policy), "candidates")
+
+    (documents, keys), (received, found) = side_by_side((owed, paid))
     named = _kept(house, transforms.named(found, keys, documents), "named")
     decided = _kept(house, transforms.decided(received, found, named, transforms.customers(_accounts(house))), "decided")
     paying = _kept(house, payers(decided, documents, _names(house), policy), "payers")
     return Written(
-        {
-            APPLICATIONS.name: house.stage(transforms.applications(decided, day), APPLICATIONS.name),
-            UNAPPLIED.name: house.stage(transforms.unapplied(decided, day), UNAPPLIED.name),
-            SUGGESTIONS.name: house.stage(suggestions(decided, paying, documents, keys, policy, day), SUGGESTIONS.name),
-        }
+        house.stage_all(
+            {
+                SUGGESTIONS.name: suggestions(decided, paying, documents, keys, policy, day),
+                APPLICATIONS.name: transforms.applications(decided, day),
+                UNAPPLIED.name: transforms.unapplied(decided, day),
+            }
+        )
     )
 
 

@@ -1,6 +1,6 @@
 """Bytes to rows: every record of a landed file with its number, all values as text, malformed records included.
 
-The decoding runs in Spark's Python workers, one file a task, in vectorised Arrow batches; nothing is typed or refused here.
+The decoding runs in Spark's Python workers, in vectorised Arrow batches; nothing is typed or refused here.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from pyspark.sql import types as T
 from jobs.ingestion import camt
 from jobs.ingestion.files import LandingFile, open_bytes, source_columns
 from jobs.ledger.tenants import Mapping
+from jobs.runtime.environment import environment
 
 BLOCK = 8 << 20
+TASK = 16 << 20  # bytes of files, packed as they come
 MALFORMED = "_malformed"  # why the record could not be split into columns; null for a good one
 LINE = "_line"
 
@@ -52,7 +54,13 @@ def decoded(spark: SparkSession, files: Sequence[LandingFile], mapping: Mapping)
                     arrays = [owner["tenant_id"], owner["landing_id"], *rows.columns]
                     yield pa.RecordBatch.from_arrays(arrays, names=[field.name for field in schema.fields])
 
-    return listed.repartition(len(files), "landing_id").mapInArrow(decode, schema)
+    return listed.repartition(_tasks(files)).mapInArrow(decode, schema)
+
+
+def _tasks(files: Sequence[LandingFile]) -> int:
+    """How many tasks share these files: one a large file; small ones together, since a task costs more than reading them."""
+    worth = sum(file.bytes for file in files) // TASK
+    return min(len(files), max(worth, environment().shuffle_partitions))
 
 
 def _in_columns(path: str, how: dict[str, Any], columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]:

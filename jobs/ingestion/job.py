@@ -28,12 +28,10 @@ from jobs.runtime.contract import Invocation, Planned, Written
 from jobs.runtime.house import House, Snapshot, rows_told
 from jobs.runtime.logs import say
 from jobs.runtime.ops import Unit
+from jobs.runtime.session import AT_ONCE
 from jobs.runtime.tables import Table
 from jobs.stages import INGESTION, INVOICE_GENERATION
 
-FEEDS_AT_ONCE = (
-    2  # while one is planned another computes; more would wait for each other and fill the memory. Source: decision 4
-)
 WHAT_TO_DO = "Look at raw.quarantine and raw.landed_files of the tenant, mend the file or its mapping"
 
 
@@ -72,21 +70,24 @@ def write(house: House) -> Written:
         say(f"{feed.name}: {len(judged.landed)} files written")
         return judged
 
-    with ThreadPoolExecutor(FEEDS_AT_ONCE) as pool:
+    def summed() -> dict[str, str]:
+        usage, *_ = [landing[table.name].result() for table in (USAGE, ACCOUNTS, PRICES) if table.name in landing]
+        return _summed(house, usage, mine)
+
+    counted: dict[str, dict[str, object]] = {file.landing_id: {} for file in found}
+    with ThreadPoolExecutor(AT_ONCE) as pool:
         for feed in (feed for feed in FEEDS.values() if of_feed[feed.name]):  # accounts before usage, which waits for them
             landing[feed.table.name] = pool.submit(landed, feed)
+        sums = pool.submit(summed) if USAGE.name in landing else None
         judged = [one.result() for one in landing.values()]
-    staged = {one.feed.table.name: house.place(one.feed.table.name) for one in judged}
-    if USAGE.name in staged:
-        (usage,) = (one for one in judged if one.feed.table is USAGE)
-        staged[USAGE_ROLLUP.name] = house.stage(_rolled_up(house, usage, mine), USAGE_ROLLUP.name)
-        if (late := _frozen_months(house)) is not None:
-            staged[WAITING.name] = house.stage(transforms.waiting(house.staged(USAGE.name), late), WAITING.name)
-    counted: dict[str, dict[str, object]] = {file.landing_id: {} for file in found}
-    if judged:
-        staged[QUARANTINE.name] = house.stage(reduce(DataFrame.unionByName, map(_quarantined, judged)), QUARANTINE.name)
-        say("the rest is quarantined, now counting")
-        _count(house, judged, totals, counted)
+        staged = {one.feed.table.name: house.place(one.feed.table.name) for one in judged}
+        if judged:
+            staged[QUARANTINE.name] = house.stage(reduce(DataFrame.unionByName, map(_quarantined, judged)), QUARANTINE.name)
+            say("the rest is quarantined, now counting")
+            _count(house, judged, totals, counted)
+        staged |= sums.result() if sums else {}
+    for one in judged:
+        one.forget()
     told = [_account_of(file, counted[file.landing_id], house.run.publication_id) for file in found]
     staged[LANDED_FILES.name] = house.stage(house.spark.createDataFrame(told, LANDED_FILES.schema), LANDED_FILES.name)
     return Written(staged, _found_units(house.snapshot, staged, found, _months_left_behind(house, found)))
@@ -102,6 +103,12 @@ class _Judged:
     doubtful: DataFrame | None  # kept in memory, as is
     repeated: DataFrame
     verdicts: DataFrame
+
+    def forget(self) -> None:
+        """Let go what is kept in memory."""
+        if self.doubtful is not None:
+            self.repeated.unpersist()
+            self.doubtful.unpersist()
 
 
 def _judged(house: House, feed: FeedType, landed: list[LandingFile], mine: dict[str, Tenant], totals: int) -> _Judged:
@@ -128,6 +135,14 @@ def _existing(house: House, feed: FeedType, landed: list[LandingFile]) -> DataFr
     existing = house.standing(feed.table.name)
     replaced = [file.replaces for file in landed if file.replaces]
     return existing.where(~F.col("landing_id").isin(*replaced)) if replaced else existing
+
+
+def _summed(house: House, usage: _Judged, mine: dict[str, Tenant]) -> dict[str, str]:
+    """What is made from the staged usage: its sums, and what came too late for its month."""
+    staged = {USAGE_ROLLUP.name: house.stage(_rolled_up(house, usage, mine), USAGE_ROLLUP.name)}
+    if (late := _frozen_months(house)) is not None:
+        staged[WAITING.name] = house.stage(transforms.waiting(house.staged(USAGE.name), late), WAITING.name)
+    return staged
 
 
 def _rolled_up(house: House, usage: _Judged, mine: dict[str, Tenant]) -> DataFrame:
@@ -176,10 +191,6 @@ def _count(house: House, judged: list[_Judged], totals: int, counted: dict[str, 
     labelled = (rows.select("landing_id", F.lit(how).alias("how")) for rows, how in ended)
     for row in reduce(DataFrame.unionByName, labelled).groupBy("landing_id", "how").count().collect():
         counted[row["landing_id"]][row["how"]] = row["count"]
-    for one in judged:
-        one.repeated.unpersist()
-        if one.doubtful is not None:
-            one.doubtful.unpersist()
 
 
 def _records(rows: DataFrame, feed: FeedType) -> DataFrame:
@@ -198,10 +209,8 @@ def _canonical(house: House, feed: FeedType, landed: list[LandingFile], mine: di
         alike = list(group)
         mapping = alike[0].mapping
         rows = decode.decoded(house.spark, alike, mapping)
-        branches.append(transforms.canonical(rows, feed, mapping, settings(), timezone, totals, zones))
-    rows = branches[0]
-    for branch in branches[1:]:
-        rows = rows.unionByName(branch)
+        branches.append(transforms.mapped(rows, feed, mapping, settings(), timezone, totals, zones))
+    rows = transforms.canonical(branches, feed, settings())
     if all(file.mapping.format == "parquet" for file in landed):
         return rows  # cheap to read again, and only the columns that a pass needs
     place = f"{house.place(feed.table.name)}__decoded"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
@@ -17,13 +18,14 @@ from jobs.ledger.columns import QUANTITY
 from jobs.ledger.corrections import ACTIONS
 from jobs.ledger.identity import natural_id
 from jobs.ledger.money import finer, in_minor_units
-from jobs.ledger.pricing import MODELS, refusals
+from jobs.ledger.pricing import MODELS, parsed, refusals
 from jobs.ledger.tenants import Column as Rule
 from jobs.ledger.tenants import Mapping, known_timezones
 from jobs.ledger.usage_parts import begins
 
 ACCEPTED, QUARANTINED, DUPLICATE = "accepted", "quarantined", "duplicate"
 CONFLICT, MOVED = "conflict", "moved"  # why a row that says something of an earlier one is quarantined
+PARSED = "_parsed_parameters"
 CURRENCY = "^[A-Z]{3}$"
 COUNTRY = "^[A-Z]{2}$"
 REGISTRATION_STATUSES = ("valid", "invalid", "in_check")  # what a registry says of a tax id
@@ -37,7 +39,7 @@ def _no_reasons() -> Column:
     return F.array().cast("array<string>")
 
 
-def canonical(
+def mapped(
     rows: DataFrame,
     feed: FeedType,
     mapping: Mapping,
@@ -46,13 +48,13 @@ def canonical(
     totals: int,
     zones: DataFrame | None = None,
 ) -> DataFrame:
-    """Apply a mapping to decoded source rows.
+    """Apply a mapping to decoded source rows, whatever their values are worth.
 
     rows: as decode.decoded returns them. timezone: in which the tenant's months are billed. totals: how many control totals
     the result has room for; the mapping's own come first, the rest is null. zones: as splitting.with_cuts() asks for them.
     Returns tenant_id, landing_id, row_number, the feed's canonical columns (null where unusable), the month it belongs to
-    (period) where the feed has months, what splitting.with_cuts() adds to usage, reasons (all of them, empty for a good row),
-    source_row (JSON without personal columns) and total_<n> (decimal).
+    (period) where the feed has months, what splitting.with_cuts() adds to usage, reasons (why columns are unusable; empty where all
+    are well formed), _malformed, source_row (JSON without personal columns) and total_<n> (decimal).
     Nothing is dropped: every source row comes back once.
     """
     texts = {field.name: _text(mapping.columns.get(field.name), mapping) for field in feed.columns}
@@ -71,11 +73,7 @@ def canonical(
     if feed.may_be_identified_by_content and "record_id" not in mapping.columns:
         typed = _identified_by_content(typed, feed, mapping)
     exact = _columns_that_fit(staged) if mapping.format == "parquet" else frozenset()
-    reasons = [
-        F.col(MALFORMED),
-        *(_reasons(field, feed, mapping, field.name in exact) for field in feed.columns),
-        *_domain_reasons(feed, settings),
-    ]
+    reasons = [F.col(MALFORMED), *(_reasons(field, feed, field.name in exact) for field in feed.columns)]
     found = F.when(
         F.coalesce(*reasons).isNotNull(), F.array_compact(F.array(*reasons))
     )  # the array is made for bad rows only
@@ -87,7 +85,24 @@ def canonical(
         judged = with_cuts(judged, timezone, zones, settings.longest_usage_days)
     elif feed.month_of is not None:
         judged = judged.withColumn("period", F.trunc(_local_day(feed, timezone), "month"))
-    return judged.drop(MALFORMED, *(f"text_{name}" for name in texts))
+    return judged.drop(*(f"text_{name}" for name in texts))
+
+
+def canonical(mapped_rows: Sequence[DataFrame], feed: FeedType, settings: Settings) -> DataFrame:
+    """The rows of a feed, by whichever mapping they came, with all reasons why they cannot be accepted.
+
+    mapped_rows: as mapped() returns them, one for every mapping. What a record may not say is asked of all of them together: a plan
+    that asked it of each again would take longer to make than to run.
+    Returns their columns without _malformed.
+    """
+    rows = reduce(DataFrame.unionByName, mapped_rows)
+    if feed.name == "prices":
+        rows = rows.withColumn(PARSED, parsed(F.col("parameters")))
+    if domain := _domain_reasons(feed, settings):
+        found = F.col(MALFORMED).isNull() & F.coalesce(*domain).isNotNull()
+        told = F.concat("reasons", F.array_compact(F.array(*domain)))
+        rows = rows.withColumn("reasons", F.when(found, told).otherwise(F.col("reasons")))
+    return rows.drop(MALFORMED, PARSED)
 
 
 def _local_day(feed: FeedType, timezone: str) -> Column:
@@ -158,7 +173,7 @@ def _columns_that_fit(staged: DataFrame) -> frozenset[str]:
     return frozenset(fits)
 
 
-def _reasons(field: T.StructField, feed: FeedType, mapping: Mapping, fits: bool) -> Column:
+def _reasons(field: T.StructField, feed: FeedType, fits: bool) -> Column:
     """Why one column of a row is not usable; null when it is. Reasons name columns, never values. fits: no decimal can be lost."""
     text, name = F.col(f"text_{field.name}"), field.name
     required = name in feed.required or name in feed.key
@@ -277,7 +292,7 @@ def _domain_reasons(feed: FeedType, settings: Settings) -> list[Column]:
         known = F.col("model").isin(*MODELS)
         return [
             F.when(~known, F.lit(f"model: not one of {', '.join(MODELS)}")),
-            *refusals(F.col("model"), F.col("parameters")),
+            *refusals(F.col("model"), F.col("parameters"), F.col(PARSED)),
             F.when(F.col("valid_to") <= F.col("valid_from"), F.lit("valid_to: not after valid_from")),
         ]
     return []

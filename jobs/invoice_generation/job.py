@@ -199,11 +199,10 @@ def _write_issue(house: House) -> Written:
     lines = transforms.issued(every)
     more = _corrected(house, accounts, policy, issue_date) if _asking(house) else None
     all_lines = _with(lines, more.lines if more else None)
-    staged = {
-        "invoicing.invoice_lines": house.stage(all_lines, "invoicing.invoice_lines"),
-        "invoicing.invoice_taxes": house.stage(amounts.taxes(all_lines), "invoicing.invoice_taxes"),
-        CARRIED: house.stage(transforms.carried_forward(every), CARRIED),
-    }
+    staged = {"invoicing.invoice_lines": house.stage(all_lines, "invoicing.invoice_lines")}  # and they are kept in memory
+    staged |= house.stage_all(
+        {"invoicing.invoice_taxes": amounts.taxes(all_lines), CARRIED: transforms.carried_forward(every)}
+    )
     headers = due_dates.moved(
         transforms.invoices(lines, house.staged("invoicing.invoice_taxes"), policy, issue_date),
         due_dates.resting(house.spark, list(_tenants(house).values()), issue_date),
@@ -214,9 +213,7 @@ def _write_issue(house: House) -> Written:
         documents = _kept(house, documents, "headers")
         staged[prepaying.TAKEN] = prepaying.write(house, documents, policy, issue_date)
         documents = prepayments.deducted(documents, house.staged(PREPAYMENTS.name))
-    staged["invoicing.invoices"] = house.stage(documents, "invoicing.invoices")
-    if more:
-        staged[CORRECTIONS.name] = house.stage(more.answers, CORRECTIONS.name)
+    staged |= house.stage_all({"invoicing.invoices": documents} | ({CORRECTIONS.name: more.answers} if more else {}))
     if focus.asking(_tenants(house)):
         staged[FOCUS_ROWS] = house.beside(FOCUS_ROWS)
         _focus_rows(house, all_lines, accounts).write.mode("overwrite").parquet(staged[FOCUS_ROWS])

@@ -107,12 +107,12 @@ def number(text: Column, kind: str) -> Column:
     return text.try_cast(kind)
 
 
-def refusals(model: Column, parameters: Column) -> list[Column]:
+def refusals(model: Column, parameters: Column, told: Column) -> list[Column]:
     """Why a price's parameters do not fit its model: a column per possible reason, null where it does not apply.
 
-    Reasons name keys, never values. A key that the model does not know is refused too: a mistyped limit would bill in silence.
+    told: the parameters as parsed() gives them, in a column of their own: parsed in each reason, they would make a plan of sixty times
+    the size. Reasons name keys, never values. A key that the model does not know is refused too: a mistyped limit would bill in silence.
     """
-    told = parsed(parameters)
     declared = parameters.isNotNull() & model.isin(*(name for name in MODELS if name != PRICE_ON_RECORD))
     broken = declared & F.json_object_keys(parameters).isNull()
     reasons = [

@@ -94,8 +94,7 @@ def write(house: House) -> Written:
         documents = events.documents(house.read("invoicing.invoices"), _receivables(house), house.read("payables.decisions"))
         before = _items_before(house).unionByName(transforms.closed_before(_earlier_items(house), _corrected(house)))
         items = transforms.open_items(before, journal, documents, house.run.month)
-        staged["ledger.open_items"] = house.stage(items, "ledger.open_items")
-        staged["ledger.trial_balance"] = house.stage(transforms.trial_balance(journal), "ledger.trial_balance")
+        staged |= house.stage_all({"ledger.open_items": items, "ledger.trial_balance": transforms.trial_balance(journal)})
     return Written(staged)
 
 

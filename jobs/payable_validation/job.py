@@ -100,10 +100,7 @@ def write(house: House) -> Written:
     ).persist()
     try:
         return Written(
-            {
-                DECISIONS.name: house.stage(transforms.decisions_of(decided), DECISIONS.name),
-                REASONS.name: house.stage(transforms.reasons_of(decided), REASONS.name),
-            }
+            house.stage_all({DECISIONS.name: transforms.decisions_of(decided), REASONS.name: transforms.reasons_of(decided)})
         )
     finally:
         decided.unpersist()

@@ -19,14 +19,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC
+from functools import cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from jobs.ledger.periods import Period
 from jobs.runtime import config, logs, spark_server
 from jobs.runtime.environment import environment as spark_environment
 from jobs.runtime.errors import CallError, RunBroke
 from jobs.runtime.logs import say
+
+if TYPE_CHECKING:
+    from airflow.dag_processing.dagbag import DagBag
 
 USER, APPROVER = "admin", "approver"  # what the one has asked for, the other may approve
 USERS = {USER: "admin", APPROVER: "user"}  # their roles
@@ -143,11 +147,7 @@ def run_dags(asked: Sequence[Asked]) -> bool:
         )
     prepare()
     with _out_of_sight():
-        from airflow.dag_processing.dagbag import DagBag
-
-        bag = DagBag(str(config.ROOT / "dags"))
-        if bag.import_errors:
-            raise RunBroke(f"the DAG files cannot be read: {'; '.join(map(str, bag.import_errors.values()))}")
+        bag = _dag_bag()
     all_green = True
     for run in asked:
         if run.dag_id not in bag.dags:
@@ -161,6 +161,17 @@ def run_dags(asked: Sequence[Asked]) -> bool:
         say(f"{run.dag_id} {run.period}: {state}, {time.monotonic() - began:.1f} s{more}")
         all_green = all_green and green
     return all_green
+
+
+@cache
+def _dag_bag() -> DagBag:
+    """The DAG files, read once a process."""
+    from airflow.dag_processing.dagbag import DagBag
+
+    bag = DagBag(str(config.ROOT / "dags"))
+    if bag.import_errors:
+        raise RunBroke(f"the DAG files cannot be read: {'; '.join(map(str, bag.import_errors.values()))}")
+    return bag
 
 
 @contextmanager

@@ -11,12 +11,14 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pyspark.sql import DataFrame
 
 from jobs.runtime.environment import reports
 from jobs.runtime.logs import say
+from jobs.runtime.session import side_by_side
 from jobs.stages import STAGES
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
@@ -85,26 +87,28 @@ def judge(stage: str, frames: Mapping[str, DataFrame], gates: Sequence[str], ten
             progress_bars=ProgressBarsConfig(globally=False),
         ),
     )
-    # Without persist: every suite reads its batch in one query.
-    source = context.data_sources.add_or_update_spark("staged", persist=False)
     module = importlib.import_module(f"expectations.{stage}")
-    verdicts: list[Verdict] = []
-    for gate in gates:
-        suite = getattr(module, gate)()
+    suites = {gate: context.suites.add(getattr(module, gate)()) for gate in gates}
+
+    def judged(gate: str) -> list[Verdict]:
+        suite = suites[gate]
         try:
-            asset = source.add_dataframe_asset(f"{stage}.{gate}")
-            batch = asset.add_batch_definition_whole_dataframe("staged")
-            definition = gx.ValidationDefinition(name=f"{stage}.{gate}", data=batch, suite=context.suites.add(suite))
+            # A source for each, since its engine knows one batch at a time. Without persist: every suite reads its batch in one query.
+            source = context.data_sources.add_or_update_spark(f"staged {gate}", persist=False)
+            batch = source.add_dataframe_asset(f"{stage}.{gate}").add_batch_definition_whole_dataframe("staged")
+            definition = gx.ValidationDefinition(name=f"{stage}.{gate}", data=batch, suite=suite)
             context.validation_definitions.add(definition)
             result = definition.run(
                 batch_parameters={"dataframe": frames[gate]},
                 result_format="COMPLETE",
                 run_id=gx.RunIdentifier(run_name=name),
             )
-            verdicts += _read(suite, result, tenants)
+            return _read(suite, result, tenants)
         except Exception as error:
             say(f"{suite.name}: the gate crashed ({type(error).__name__}: {str(error).splitlines()[0][:200]})")
-            verdicts += [_crash(suite.name, tenant, type(error).__name__) for tenant in tenants]
+            return [_crash(suite.name, tenant, type(error).__name__) for tenant in tenants]
+
+    verdicts = [verdict for told in side_by_side(partial(judged, gate) for gate in gates) for verdict in told]
     try:
         _name_the_others(context)
         # Only the pages of this run: rendering all of them again would cost more with every run.

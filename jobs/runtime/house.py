@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -15,6 +15,7 @@ from jobs.ledger.periods import Period
 from jobs.runtime import delta_log, faults, ops, storage
 from jobs.runtime.environment import environment, warehouse
 from jobs.runtime.ops import Publication, Unit
+from jobs.runtime.session import side_by_side
 from jobs.runtime.tables import Table, catalog
 
 
@@ -260,6 +261,11 @@ class House:
         )
         faults.reach(f"write:after:{name}")
         return place
+
+    def stage_all(self, candidates: Mapping[str, DataFrame]) -> dict[str, str]:
+        """Write candidates for several tables that do not need each other; returns where, by table."""
+        places = side_by_side(partial(self.stage, rows, name) for name, rows in candidates.items())
+        return dict(zip(candidates, places, strict=True))
 
     def staged(self, name: str, suffix: str = "") -> DataFrame:
         """The candidates of this run for a table, as they were staged."""

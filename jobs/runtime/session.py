@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from threading import Thread
+from typing import TypeVar
 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
@@ -18,6 +20,10 @@ from jobs.runtime.errors import CallError, RunBroke
 from jobs.runtime.logs import say
 from jobs.runtime.spark_server import Server
 
+T = TypeVar("T")
+AT_ONCE = (
+    2  # while one query is planned another computes; more would wait for each other and fill the memory. Source: decision 4
+)
 _shared: list[SparkSession] = []
 _kept: list[list[Server]] = []
 
@@ -114,6 +120,12 @@ def connect(url: str, session_id: str | None = None) -> SparkSession:
 def _silence(_record: logging.LogRecord) -> bool:
     """The client logs stack traces of what is told in a sentence anyway; a filter stays when Airflow enables every logger."""
     return False
+
+
+def side_by_side(pieces: Iterable[Callable[[], T]]) -> list[T]:
+    """Pieces of work of one session that do not need each other, two at a time; what they return, in their order."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return [begun.result() for begun in [pool.submit(piece) for piece in pieces]]
 
 
 def close(spark: SparkSession) -> None:

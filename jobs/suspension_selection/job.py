@@ -111,10 +111,12 @@ def write(house: House) -> Written:
     _evaluated(house, documents).write.mode("overwrite").parquet(_beside(house, OUTCOMES))
     evaluated = house.spark.read.parquet(_beside(house, OUTCOMES))
     return Written(
-        {
-            CANDIDATES.name: house.stage(transforms.candidates(evaluated), CANDIDATES.name),
-            ACCOUNT_STATES.name: house.stage(transforms.changes(evaluated, _states(house), day), ACCOUNT_STATES.name),
-        }
+        house.stage_all(
+            {
+                CANDIDATES.name: transforms.candidates(evaluated),
+                ACCOUNT_STATES.name: transforms.changes(evaluated, _states(house), day),
+            }
+        )
     )
 
 

@@ -70,7 +70,7 @@ def accepted(spark, rows, timezone="UTC"):
         {"tenant_id": ALPHA, "account_id": "t", "billing_zone": TOKYO},
     ])  # fmt: skip
     told = source(spark, [GOOD_USAGE | row for row in rows]).withColumn("tenant_id", F.lit(ALPHA))
-    typed = transforms.canonical(
+    typed = transforms.mapped(
         told,
         FEEDS["usage"],
         plain_mapping("usage", also=("usage_end", "unit_price", "currency")),
@@ -79,7 +79,8 @@ def accepted(spark, rows, timezone="UTC"):
         0,
         zones,
     )
-    return in_parts(typed.where(F.size("reasons") == 0))
+    judged = transforms.canonical([typed], FEEDS["usage"], ingestion_settings())
+    return in_parts(judged.where(F.size("reasons") == 0))
 
 
 @pytest.fixture(scope="module")

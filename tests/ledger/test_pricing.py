@@ -7,7 +7,7 @@ import json
 import pytest
 from pyspark.sql import functions as F
 
-from jobs.ledger.pricing import BY_RECORD, MODELS, refusals
+from jobs.ledger.pricing import BY_RECORD, MODELS, parsed, refusals
 
 TIERS = [{"up_to": "10", "unit": "2", "flat": "1"}, {"up_to": None, "unit": "1"}]
 GOOD = {
@@ -90,7 +90,8 @@ def told(spark):
     rows = [(f"good {model}", model, json.dumps(parameters)) for model, parameters in GOOD.items()]
     rows += [(case, model, text if isinstance(text, str) else json.dumps(text)) for case, (model, text, _) in BAD.items()]
     frame = spark.createDataFrame(rows, "case string, model string, parameters string")
-    reasons = F.array_compact(F.array(*refusals(F.col("model"), F.col("parameters"))))
+    frame = frame.withColumn("told", parsed(F.col("parameters")))
+    reasons = F.array_compact(F.array(*refusals(F.col("model"), F.col("parameters"), F.col("told"))))
     return {row["case"]: row["reasons"] for row in frame.select("case", reasons.alias("reasons")).collect()}
 
 
