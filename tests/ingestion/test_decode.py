@@ -8,10 +8,12 @@ from decimal import Decimal
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyspark.sql import functions as F
 
 from jobs.ingestion.decode import decoded
 from jobs.ingestion.files import LandingFile
 from jobs.ledger.tenants import Mapping
+from jobs.runtime.environment import environment
 from tests.builders import ALPHA, canonical, plain, plain_mapping
 
 PLAIN = "id,amount\na,1\nb,2\n"
@@ -123,6 +125,28 @@ def rows(spark, tmp_path_factory):
 @pytest.mark.parametrize("case", FILES)
 def test_every_record_is_read_with_its_number(rows, case):
     assert sorted(rows[case]) == FILES[case][3]
+
+
+def test_small_files_share_tasks_and_a_large_one_has_its_own(spark, tmp_path, monkeypatch):
+    from jobs.ingestion import decode
+
+    mapping = Mapping.model_validate({"columns": {"record_id": "id", "quantity": "amount"}})
+    files = []
+    for number in range(12):
+        path = tmp_path / f"{number}.csv"
+        path.write_text(PLAIN)
+        files.append(landing(path, mapping, number))
+
+    def tasks():
+        rows = decoded(spark, files, mapping).select("landing_id", "id", F.spark_partition_id().alias("task")).collect()
+        assert sorted((row["landing_id"], row["id"]) for row in rows) == sorted(
+            (f.landing_id, n) for f in files for n in "ab"
+        )
+        return len({row["task"] for row in rows})
+
+    assert tasks() <= environment().shuffle_partitions
+    monkeypatch.setattr(decode, "TASK", len(PLAIN))
+    assert tasks() > environment().shuffle_partitions
 
 
 def test_row_numbers_hold_over_many_blocks(spark, tmp_path, monkeypatch):

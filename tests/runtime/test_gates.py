@@ -59,6 +59,25 @@ def test_a_failing_tenant_that_is_not_in_the_run_holds_everybody(spark, shared_h
     assert {verdict.expectation for verdict in told.held["alpha"]} == {SUITE_FAILED}
 
 
+def test_suites_side_by_side_look_each_at_its_own_frame_and_one_that_crashes_takes_no_other_with_it(spark, shared_home):
+    frames = {
+        "conservation": frame(spark, COLUMNS, [row("alpha"), row("beta", charged_rows=2)]),
+        "charges": charges(spark, charged()).drop("amount"),
+        "adjustments": frame(spark, "tenant_id string", []),
+    }
+    gates = ["charges", "conservation", "adjustments"]
+    told = judge("billing_aggregation", frames, gates, ["alpha", "beta"], "test.1")
+    assert list(dict.fromkeys(verdict.suite for verdict in told.verdicts)) == [
+        f"billing_aggregation.{gate}" for gate in gates
+    ]
+    of_conservation = [verdict for verdict in told.verdicts if verdict.suite.endswith(".conservation")]
+    assert {verdict.tenant_id for verdict in of_conservation if not verdict.success} == {"beta"}
+    for gate in ("charges", "adjustments"):
+        crashed = [verdict for verdict in told.verdicts if verdict.suite.endswith(f".{gate}")]
+        assert {(verdict.tenant_id, verdict.expectation) for verdict in crashed} >= {
+            ("alpha", SUITE_FAILED), ("beta", SUITE_FAILED)}  # fmt: skip
+
+
 def test_a_run_leaves_pages_and_no_suite_that_another_run_could_lose(spark, shared_home):
     judged("billing_aggregation", "conservation", frame(spark, COLUMNS, [row("alpha")]), ["alpha"])
     judged("billing_aggregation", "charges", charges(spark, charged()), ["alpha"])
