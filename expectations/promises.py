@@ -98,7 +98,10 @@ class FailingRows(QueryMetricProvider):
         view = f"batch_{uuid4().hex}"  # suites are judged side by side in one session
         batch.createOrReplaceTempView(view)
         query = cls._format_query(cls._get_query_from_metric_value_kwargs(metric_value_kwargs), batch=view)
-        return [row.asDict() for row in execution_engine.spark.sql(query).collect()]
+        try:
+            return [row.asDict() for row in execution_engine.spark.sql(query).collect()]
+        finally:  # a session may live for months of runs, and a view keeps all that it was planned from
+            execution_engine.spark.catalog.dropTempView(view)
 
 
 def no_rows(title: str, where: str, example: str, notes: str, severity: Severity = "critical") -> Promise:

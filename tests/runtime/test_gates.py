@@ -67,6 +67,9 @@ def test_suites_side_by_side_look_each_at_its_own_frame_and_one_that_crashes_tak
     }
     gates = ["charges", "conservation", "adjustments"]
     told = judge("billing_aggregation", frames, gates, ["alpha", "beta"], "test.1")
+    assert not [view for view in spark.catalog.listTables() if view.name.startswith("batch")], (
+        "it would be kept with its plan"
+    )
     assert list(dict.fromkeys(verdict.suite for verdict in told.verdicts)) == [
         f"billing_aggregation.{gate}" for gate in gates
     ]
