@@ -21,7 +21,7 @@ from jobs.ledger.tenants import Mapping
 from jobs.runtime.environment import environment
 
 BLOCK = 8 << 20
-TASK = 16 << 20  # bytes of files, packed as they come
+TASK = 16 << 20  # bytes of files, packed as they come, that are worth a task of their own
 MALFORMED = "_malformed"  # why the record could not be split into columns; null for a good one
 LINE = "_line"
 

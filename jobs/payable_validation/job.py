@@ -100,7 +100,10 @@ def write(house: House) -> Written:
     ).persist()
     try:
         return Written(
-            house.stage_all({DECISIONS.name: transforms.decisions_of(decided), REASONS.name: transforms.reasons_of(decided)})
+            {
+                DECISIONS.name: house.stage(transforms.decisions_of(decided), DECISIONS.name),  # and they are kept in memory
+                REASONS.name: house.stage(transforms.reasons_of(decided), REASONS.name),
+            }
         )
     finally:
         decided.unpersist()

@@ -170,7 +170,7 @@ def table(name: str, version: int | None = None) -> DeltaTable:
     found = delta_log.open_table(name)
     if found is None:  # the home was removed while the process ran
         _exists.cache_clear()
-        return table(name)
+        return table(name, version)
     if version is not None:
         found.load_as_version(version)
     return found
