@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -133,6 +134,7 @@ def rehearse(
     with shared() as spark:
         if not before:
             warm(spark)
+            import_module("great_expectations")  # takes seconds, which the first gate would wait for
         well = play(World(scale=scale, seed=seed, months=months), config.home(), say, airflow_home.run_dag)
     told = facts()
     report.write(told)

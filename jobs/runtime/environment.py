@@ -22,6 +22,9 @@ class Environment(config.Strict):
     shuffle_partitions: int = Field(default=4, ge=1)
     compile_queries: bool = True  # into code of their own; at 100,000 rows a month that costs more than it saves
     replan_queries: bool = True  # while they run, by what came out so far (adaptive execution); the same holds
+    log_level: Literal["INFO", "WARN", "ERROR"] = (
+        "WARN"  # of the server; INFO tells every step, a hundred thousand lines a month
+    )
     warehouse: str | None = None  # URL of the Delta tables; default <home>/warehouse
     documents: str | None = None  # URL of bank files and documents; default <home>/documents
     storage_options: dict[str, str] = Field(default={})  # what plain readers of an object store need

@@ -74,11 +74,14 @@ def judge(stage: str, frames: Mapping[str, DataFrame], gates: Sequence[str], ten
         ProgressBarsConfig,
     )
 
+    from jobs.runtime import data_docs
+
     logging.getLogger("great_expectations").setLevel(logging.ERROR)
     stores = FilesystemStoreBackendDefaults(root_directory=str(reports() / "gates"))
     for store in (stores.expectations_store_name, stores.validation_definition_store_name):
         # Suites are code: each run keeps its own in memory. In one folder, two gates at once delete each other's.
         stores.stores[store]["store_backend"] = {"class_name": "InMemoryStoreBackend"}
+    stores.data_docs_sites = {name: data_docs.made_here(site) for name, site in stores.data_docs_sites.items()}
     context = gx.get_context(
         mode="ephemeral",
         project_config=DataContextConfig(

@@ -30,6 +30,7 @@ from jobs.runtime.logs import say
 START_SECONDS = 90
 CLIENT_MARKS = ("SPARK_REMOTE", "SPARK_LOCAL_REMOTE", "SPARK_CONNECT_MODE_ENABLED", "SPARK_API_MODE")
 JARS = ("io.delta_delta-spark_4.2_2.13-4.4.0.jar", "io.delta_delta-storage-4.4.0.jar")
+LOCAL_FILES_JAR = "com.globalmentor_hadoop-bare-naked-local-fs-0.1.0.jar"
 
 
 @dataclass(frozen=True)
@@ -183,7 +184,7 @@ def _codegen(compiled: bool) -> dict[str, str]:
 
 
 def jar_folder() -> Path:
-    """Where set-up put the two Delta jars."""
+    """Where set-up put the jars."""
     return Path(os.environ.get("COUNTINGHOUSE_JARS") or config.ROOT / ".jars")
 
 
@@ -192,8 +193,9 @@ def _start() -> Server:
 
     java()
     jars = [jar_folder() / name for name in JARS]
-    if missing := [jar.name for jar in jars if not jar.exists()]:
-        raise RunBroke(f"Delta's jars are missing ({', '.join(missing)}). Spark was not started. Run `make setup`.")
+    local_files = jar_folder() / LOCAL_FILES_JAR
+    if missing := [jar.name for jar in (*jars, local_files) if not jar.exists()]:
+        raise RunBroke(f"jars are missing ({', '.join(missing)}). Spark was not started. Run `make setup`.")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -211,6 +213,10 @@ def _start() -> Server:
         "spark.connect.session.manager.defaultSessionTimeout": "30m",
         "spark.executorEnv.PYTHONPATH": str(config.ROOT),
         "spark.python.worker.reuse": "true",
+        # Hadoop's own starts a chmod for every file and folder it makes, five for one small file of a table.
+        "spark.driver.extraClassPath": str(local_files),
+        "spark.hadoop.fs.file.impl": "com.globalmentor.apache.hadoop.fs.BareLocalFileSystem",
+        "spark.log.level": environment().log_level,
     }
     command = [str(spark_home / "bin" / "spark-submit"), "--master", f"local[{environment().cores}]"]
     command += ["--driver-memory", environment().driver_memory]

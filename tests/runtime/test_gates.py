@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 
 import pytest
 from pyspark.sql import functions as F
 
 from expectations.billing_aggregation import conservation
+from jobs.runtime import data_docs
 from jobs.runtime.environment import reports
 from jobs.runtime.gates import SUITE_FAILED, Judgement, Verdict, _read, judge, message
 from tests.builders import charged, charges, failures, frame, judged
@@ -89,6 +91,21 @@ def test_a_run_leaves_pages_and_no_suite_that_another_run_could_lose(spark, shar
         assert (gates / "uncommitted/data_docs/local_site/expectations/billing_aggregation" / f"{page}.html").exists()
     assert [*gates.glob("uncommitted/data_docs/local_site/validations/**/*.html")]
     assert not [*gates.glob("expectations/**/*.json"), *gates.glob("validation_definitions/**/*.json")]
+
+
+def test_the_index_lists_the_latest_results_and_the_pages_of_the_others_stay(spark, shared_home, monkeypatch):
+    monkeypatch.setattr(data_docs, "LISTED", 1)
+    site = reports() / "gates" / "uncommitted" / "data_docs" / "local_site"
+    before = set(site.glob("validations/**/*.html"))
+    for _ in range(2):
+        judged("billing_aggregation", "conservation", frame(spark, COLUMNS, [row("alpha")]), ["alpha"])
+    assert len(set(site.glob("validations/**/*.html")) - before) == 2
+    assert len(set(re.findall(r"validations/[^'\"?]+", (site / "index.html").read_text()))) == 1
+
+
+def test_templates_of_pages_are_compiled_once_a_process():
+    assert data_docs.Page().env is data_docs.Page().env
+    assert data_docs.IndexPage().env is data_docs.IndexPage().env
 
 
 def test_a_gate_nobody_wrote_does_not_pass(spark, shared_home):

@@ -16,6 +16,8 @@ def started(home, monkeypatch):
     (home / "spark" / "server.json").unlink(missing_ok=True)  # that of the test session
     monkeypatch.setenv("SPARK_CONNECT_MODE_ENABLED", "1")
     monkeypatch.setattr(sessions, "_shared", [])  # nor its session
+    telling = spark_server.environment().model_copy(update={"log_level": "INFO"})
+    monkeypatch.setattr(spark_server, "environment", lambda: telling)
     with kept():
         with session():
             pass
