@@ -16,7 +16,6 @@ from jobs.billing_aggregation.settings import settings
 from jobs.billing_aggregation.tables import ADJUSTMENTS, CHARGES, LATE_PRICES, LATE_USAGE
 from jobs.ledger.months import invoiced, open_before
 from jobs.ledger.periods import Period
-from jobs.runtime import storage
 from jobs.runtime.config import digest
 from jobs.runtime.house import House, Snapshot
 from jobs.runtime.ops import Unit
@@ -125,17 +124,14 @@ def look_again(house: House, found: Mapping[str, Changed], accounts: DataFrame, 
     records, prices = _late_records(house, months), _late_prices(house, found, months)
     named = [_of_months(rows, recent).select(*ACCOUNT) for rows in (records, prices)]
     named += _left_behind(house, recent, records)
-    adjustments.concerned(reduce(DataFrame.unionByName, named), accounts).write.mode("overwrite").parquet(
-        house.place(CONCERNED)
-    )
+    concerned = house.keep(adjustments.concerned(reduce(DataFrame.unionByName, named), accounts), CONCERNED)
     again = _nothing(house).drop("publication_id")
     for month, tenants in recent.items():
-        mine = _concerned(house).where(F.col("period") == F.lit(Period(month).first_day))
+        mine = concerned.where(F.col("period") == F.lit(Period(month).first_day))
         usage = adjustments.only(sums.latest_revisions(_usage(house, {month: tenants})), mine)
         again = again.unionByName(rate(usage, adjustments.only(accounts, mine), Period(month)))
     again = _with_credits(house, again, recent, accounts)
-    differences = adjustments.differences(again, billed(house, recent), house.run.month)
-    differences.write.mode("overwrite").parquet(house.place(CHANGES))
+    house.keep(adjustments.differences(again, billed(house, recent), house.run.month), CHANGES)
     why = F.lit(f"waits: its month lies further back than policy looks (adjustments.months: {policy.months})")
     every = records.select(*ACCOUNT).unionByName(prices.select(*ACCOUNT)).distinct()
     old = every.where(~_in(recent)).withColumns({"why": why, "is_old": F.lit(True)})
@@ -151,7 +147,7 @@ def adjusted(house: House) -> DataFrame:
 
 def account(house: House) -> tuple[DataFrame, DataFrame] | None:
     """Usage of the adjusted accounts' months, and all that is billed for it with this run; None where it adjusts nothing."""
-    if not storage.exists(house.place(CONCERNED)):
+    if not house.was_kept(CONCERNED):
         return None
     months: Months = {}
     for row in _concerned(house).select("tenant_id", "period").distinct().collect():  # tenants and months, no more
@@ -171,8 +167,7 @@ def _with_credits(house: House, rated: DataFrame, months: Months, accounts: Data
     """Months rated again with the credits that were used in them. rated: CHARGES without publication_id."""
     if not crediting.tenants(house):
         return rated
-    rated.write.mode("overwrite").parquet(house.place(RATED_AGAIN))  # so that no month is rated twice
-    every = noted = house.spark.read.parquet(house.place(RATED_AGAIN))
+    every = noted = house.keep(rated, RATED_AGAIN)  # so that no month is rated twice
     known = billed(house, months)
     for month, tenants in months.items():
         mine = _of_months(noted, {month: tenants})
@@ -183,7 +178,7 @@ def _with_credits(house: House, rated: DataFrame, months: Months, accounts: Data
 
 def changes(house: House) -> DataFrame:
     """The differences that this run has found, as adjustments.differences() returns them."""
-    return house.spark.read.parquet(house.place(CHANGES))
+    return house.kept(CHANGES)
 
 
 def billed(house: House, months: Months) -> DataFrame:
@@ -273,7 +268,7 @@ def _billed(house: House, months: Months) -> DataFrame:
 
 
 def _concerned(house: House) -> DataFrame:
-    return house.spark.read.parquet(house.place(CONCERNED))
+    return house.kept(CONCERNED)
 
 
 def _waits(house: House) -> DataFrame:

@@ -31,8 +31,7 @@ def with_credits(house: House, charged: DataFrame, accounts: DataFrame) -> DataF
     if not turn:
         return charged
     granted = credits.in_force(_granted(house).where(F.col("tenant_id").isin(turn)), house.run.month)
-    charged.write.mode("overwrite").parquet(house.place(NOTED))  # so that the month is not rated twice
-    noted = house.spark.read.parquet(house.place(NOTED))
+    noted = house.keep(charged, NOTED)  # so that the month is not rated twice
     return noted.unionByName(credits.lines(noted, credits.remaining(granted, _used(house)), accounts, house.run.month))
 
 

@@ -21,6 +21,7 @@ from jobs.runtime.contract import Invocation, Planned, Written
 from jobs.runtime.errors import UpstreamMissing
 from jobs.runtime.house import House, Snapshot
 from jobs.runtime.ops import Unit
+from jobs.runtime.session import side_by_side
 from jobs.stages import BILLING_AGGREGATION, INGESTION, INVOICE_GENERATION
 
 FEW = 100_000  # revised records that are sent to every task rather than all records sorted; some ten megabytes of ids
@@ -70,8 +71,13 @@ def write(house: House) -> Written:
     told = (rating.prices, rating.accounts, month, rating.asked, exchange)
     charges = transforms.charges_of_sums(_sums(house, rating), *told)
     credited = crediting.with_credits(house, charges, rating.accounts)
-    staged = {CHARGES.name: house.stage(credited, CHARGES.name)}
-    return Written(staged | corrections.adjust(house, rating.accounts, rating.of_records))
+    charged, adjusted = side_by_side(
+        (
+            lambda: {CHARGES.name: house.stage(credited, CHARGES.name)},
+            lambda: corrections.adjust(house, rating.accounts, rating.of_records),
+        )
+    )
+    return Written(charged | adjusted)
 
 
 def preview(house: House) -> str:
@@ -113,7 +119,7 @@ def _sums(house: House, rating: _Rating) -> DataFrame:
     if house.run.parameters.get("from") == RAW or not was_rolled_up(house):
         return sums.of_usage(_usage(house), spans, asked)
     rollup = house.standing_of_month("billing.usage_rollup")
-    single = sums.told_by_records(rollup, spans).persist()  # small, and read twice
+    single = house.keep(sums.told_by_records(rollup, spans), "sums_told_by_records")  # small, and read twice
     usage = None if single.isEmpty() else house.standing_of_month("raw.usage")
     return sums.of_month(rollup, usage, single, spans, asked)
 

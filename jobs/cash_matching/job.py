@@ -88,18 +88,18 @@ def write(house: House) -> Written:
     policy, day = settings(), _day(house)
 
     def owed() -> tuple[DataFrame, DataFrame]:
-        documents = _kept(house, _documents(house), "documents")
+        documents = house.keep(_documents(house), "documents")
         further = transforms.references(_taken_over(house))
-        return documents, _kept(house, transforms.document_keys(documents, further, policy), "keys")
+        return documents, house.keep(transforms.document_keys(documents, further, policy), "keys")
 
     def paid() -> tuple[DataFrame, DataFrame]:
-        received = _kept(house, _receipts(house), "receipts")
-        return received, _kept(house, transforms.candidates(received, policy), "candidates")
+        received = house.keep(_receipts(house), "receipts")
+        return received, house.keep(transforms.candidates(received, policy), "candidates")
 
     (documents, keys), (received, found) = side_by_side((owed, paid))
-    named = _kept(house, transforms.named(found, keys, documents), "named")
-    decided = _kept(house, transforms.decided(received, found, named, transforms.customers(_accounts(house))), "decided")
-    paying = _kept(house, payers(decided, documents, _names(house), policy), "payers")
+    named = house.keep(transforms.named(found, keys, documents), "named")
+    decided = house.keep(transforms.decided(received, found, named, transforms.customers(_accounts(house))), "decided")
+    paying = house.keep(payers(decided, documents, _names(house), policy), "payers")
     return Written(
         house.stage_all(
             {
@@ -109,16 +109,6 @@ def write(house: House) -> Written:
             }
         )
     )
-
-
-def _kept(house: House, rows: DataFrame, name: str) -> DataFrame:
-    """Rows that are read more than once, written beside the candidates of the run.
-
-    Not persist(): each time Spark adapts a plan it writes it out with all that is cached inside, which took longer than the work.
-    """
-    place = f"{house.place(UNAPPLIED.name)}__{name}"
-    rows.write.format("parquet").mode("overwrite").save(place)
-    return house.spark.read.parquet(place)
 
 
 def audit(house: House) -> dict[str, DataFrame]:

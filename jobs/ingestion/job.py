@@ -86,8 +86,6 @@ def write(house: House) -> Written:
             say("the rest is quarantined, now counting")
             _count(house, judged, totals, counted)
         staged |= sums.result() if sums else {}
-    for one in judged:
-        one.forget()
     told = [_account_of(file, counted[file.landing_id], house.run.publication_id) for file in found]
     staged[LANDED_FILES.name] = house.stage(house.spark.createDataFrame(told, LANDED_FILES.schema), LANDED_FILES.name)
     return Written(staged, _found_units(house.snapshot, staged, found, _months_left_behind(house, found)))
@@ -100,15 +98,9 @@ class _Judged:
     feed: FeedType
     landed: list[LandingFile]
     rows: DataFrame
-    doubtful: DataFrame | None  # kept in memory, as is
+    doubtful: DataFrame | None
     repeated: DataFrame
     verdicts: DataFrame
-
-    def forget(self) -> None:
-        """Let go what is kept in memory."""
-        if self.doubtful is not None:
-            self.repeated.unpersist()
-            self.doubtful.unpersist()
 
 
 def _judged(house: House, feed: FeedType, landed: list[LandingFile], mine: dict[str, Tenant], totals: int) -> _Judged:
@@ -116,18 +108,16 @@ def _judged(house: House, feed: FeedType, landed: list[LandingFile], mine: dict[
     rows, existing = _canonical(house, feed, landed, mine, totals), _existing(house, feed, landed)
     if feed.table is USAGE:
         existing = whole(existing)
+    doubtful = house.keep(transforms.suspects(rows, existing, feed), f"doubtful/{feed.name}")
+    if doubtful.isEmpty():
+        repeated = house.spark.createDataFrame([], transforms.REPEATED)  # told so, Spark leaves out every join with them
+        return _Judged(feed, landed, rows, None, repeated, transforms.with_verdicts(rows, repeated, feed))
     order = house.spark.createDataFrame(
         [(file.landing_id, at) for at, file in enumerate(landed)], "landing_id string, file_order int"
     )
-    doubtful = transforms.suspects(rows, existing, feed).persist()
     repeated = transforms.repetitions(rows, existing, doubtful, feed, order)
-    if doubtful.count():  # counted, so that Spark knows how few they are before it plans to join them
-        repeated = repeated.persist()
-        repeated.count()
-        return _Judged(feed, landed, rows, doubtful, repeated, transforms.with_verdicts(rows, repeated, feed))
-    doubtful.unpersist()
-    repeated = house.spark.createDataFrame([], repeated.schema)  # told so, Spark leaves out every join with them
-    return _Judged(feed, landed, rows, None, repeated, transforms.with_verdicts(rows, repeated, feed))
+    repeated = house.keep(repeated, f"repeated/{feed.name}")  # few, and Spark knows it before it plans to join them
+    return _Judged(feed, landed, rows, doubtful, repeated, transforms.with_verdicts(rows, repeated, feed))
 
 
 def _existing(house: House, feed: FeedType, landed: list[LandingFile]) -> DataFrame:
@@ -213,9 +203,7 @@ def _canonical(house: House, feed: FeedType, landed: list[LandingFile], mine: di
     rows = transforms.canonical(branches, feed, settings())
     if all(file.mapping.format == "parquet" for file in landed):
         return rows  # cheap to read again, and only the columns that a pass needs
-    place = f"{house.place(feed.table.name)}__decoded"
-    rows.write.format("parquet").mode("overwrite").save(place)
-    return house.spark.read.parquet(place)
+    return house.keep(rows, f"decoded/{feed.name}")
 
 
 def _frozen_months(house: House) -> DataFrame | None:

@@ -24,6 +24,7 @@ from jobs.ledger.tenants import Mapping, known_timezones
 from jobs.ledger.usage_parts import begins
 
 ACCEPTED, QUARANTINED, DUPLICATE = "accepted", "quarantined", "duplicate"
+REPEATED = "tenant_id string, landing_id string, row_number bigint, told string"  # as repetitions() returns them
 CONFLICT, MOVED = "conflict", "moved"  # why a row that says something of an earlier one is quarantined
 PARSED = "_parsed_parameters"
 CURRENCY = "^[A-Z]{3}$"
@@ -348,7 +349,7 @@ def repetitions(new: DataFrame, existing: DataFrame, doubtful: DataFrame, feed: 
     key = ["tenant_id", *feed.key]
 
     def compared(rows: DataFrame) -> DataFrame:
-        revision = F.col("revision") if "revision" in rows.columns else F.lit(0)
+        revision = F.col("revision") if "revision" in feed.table.schema.names else F.lit(0)
         month = F.array(F.col("period")) if feed.month_of else F.lit(None).cast("array<date>")
         if feed.name == "usage":
             month = F.array(F.col("period"), F.coalesce("part_of.last_period", "period"))

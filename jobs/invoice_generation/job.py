@@ -195,13 +195,16 @@ def _write_issue(house: House) -> Written:
     issue_date = _issued_on(house)
     accounts = current_accounts(house.standing("raw.accounts"))
     decided = _with_returns(house, _decided(house, _billed(house), accounts), policy)
-    every = transforms.held(transforms.lines(decided, policy.rounding), policy.holding).persist()
+    every = house.keep(transforms.held(transforms.lines(decided, policy.rounding), policy.holding), "lines")
     lines = transforms.issued(every)
     more = _corrected(house, accounts, policy, issue_date) if _asking(house) else None
     all_lines = _with(lines, more.lines if more else None)
-    staged = {"invoicing.invoice_lines": house.stage(all_lines, "invoicing.invoice_lines")}  # and they are kept in memory
-    staged |= house.stage_all(
-        {"invoicing.invoice_taxes": amounts.taxes(all_lines), CARRIED: transforms.carried_forward(every)}
+    staged = house.stage_all(
+        {
+            "invoicing.invoice_lines": all_lines,
+            "invoicing.invoice_taxes": amounts.taxes(all_lines),
+            CARRIED: transforms.carried_forward(every),
+        }
     )
     headers = due_dates.moved(
         transforms.invoices(lines, house.staged("invoicing.invoice_taxes"), policy, issue_date),
@@ -210,14 +213,13 @@ def _write_issue(house: House) -> Written:
     )
     documents = _with(headers, more.headers if more else None)
     if prepaying.concerned(house, policy, issue_date):
-        documents = _kept(house, documents, "headers")
+        documents = house.keep(documents, "headers")
         staged[prepaying.TAKEN] = prepaying.write(house, documents, policy, issue_date)
         documents = prepayments.deducted(documents, house.staged(PREPAYMENTS.name))
     staged |= house.stage_all({"invoicing.invoices": documents} | ({CORRECTIONS.name: more.answers} if more else {}))
     if focus.asking(_tenants(house)):
+        house.keep(_focus_rows(house, all_lines, accounts), FOCUS_ROWS)
         staged[FOCUS_ROWS] = house.beside(FOCUS_ROWS)
-        _focus_rows(house, all_lines, accounts).write.mode("overwrite").parquet(staged[FOCUS_ROWS])
-    every.unpersist()
     return Written(staged)
 
 
@@ -264,26 +266,19 @@ def _corrected(house: House, accounts: DataFrame, policy: Settings, issue_date: 
     )
     requests = house.standing("raw.invoice_corrections").where(mine)
     pending = corrections.pending(requests, invoices, settled, house.run.month.next.first_day)
-    named = _kept(house, corrections.named(pending, invoices), "documents_named")
-    standing = _kept(house, corrections.left(lines, named), "standing_lines")
-    asked = _kept(house, corrections.judged(pending, named, standing), "corrections_asked")
+    named = house.keep(corrections.named(pending, invoices), "documents_named")
+    standing = house.keep(corrections.left(lines, named), "standing_lines")
+    asked = house.keep(corrections.judged(pending, named, standing), "corrections_asked")
     first_day = house.run.month.first_day
     made = corrections.lines(asked, named, standing, taxed, policy.rounding, first_day)
     if not asked.where(F.col("action") == REBILL).isEmpty():
-        to_decide = _kept(house, rebilling.to_decide(asked, named, standing, taxed), "lines_to_decide")
-        again = _kept(house, rebilling.compared(_decided(house, to_decide, accounts)), "lines_decided")
+        to_decide = house.keep(rebilling.to_decide(asked, named, standing, taxed), "lines_to_decide")
+        again = house.keep(rebilling.compared(_decided(house, to_decide, accounts)), "lines_decided")
         asked = rebilling.answered(asked, again)
         made = made.unionByName(rebilling.lines(asked, again, first_day))
-    made = _kept(house, made, "corrected_lines")
+    made = house.keep(made, "corrected_lines")
     headers = corrections.headers(made, amounts.taxes(made), named, issue_date)
     return _Corrected(made, headers, corrections.answers(asked, made, first_day, issue_date))
-
-
-def _kept(house: House, rows: DataFrame, name: str) -> DataFrame:
-    """Rows read back from beside the staged tables: whatever follows from them is planned, and computed, without what they follow from."""
-    place = house.beside(name)
-    rows.write.mode("overwrite").parquet(place)
-    return house.spark.read.schema(rows.schema).parquet(place)
 
 
 def _with(rows: DataFrame, more: DataFrame | None) -> DataFrame:
@@ -412,9 +407,7 @@ def _focus_files(house: House, rows_at: str, numbered_at: str, passing: Sequence
     judged = _staged_rows(house, rows_at).where(mine)
     numbers = numbered.select("tenant_id", "invoice_id", "invoice_number")
     told = judged.join(numbers, on=["tenant_id", "invoice_id"], how="inner").withColumn("InvoiceId", F.col("invoice_number"))
-    files_at = house.beside("focus_files")
-    focus_files.write(told, house.beside("documents"), environment.documents()).write.mode("overwrite").parquet(files_at)
-    written = house.spark.read.schema(focus_files.WRITTEN).parquet(files_at)
+    written = house.keep(focus_files.write(told, house.beside("documents"), environment.documents()), "focus_files")
     differs = ~F.col("is_same")
     files, differing, example = (
         focus_files.compared(written, judged)

@@ -24,6 +24,7 @@ WHAT_TO_DO = (
 )
 STAGE = "payable_validation"
 READ = ("payables", "vendors", "purchase_orders")
+SEEN = "seen"  # what was complete when a run wrote, kept beside its candidates: files go on landing while it is judged
 
 
 def plan(snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Planned]:
@@ -86,33 +87,29 @@ def write(house: House) -> Written:
     mine = chosen(house.run.tenants)
     wanted = {rule for tenant in mine.values() for rule in rules_of(tenant, every)}
     rules = [rule for rule in every if rule in wanted]
-    house.spark.createDataFrame([(name,) for name in sorted(house.snapshot.complete)], "publication_id string").write.mode(
-        "overwrite"
-    ).parquet(_seen(house))
-    decided = transforms.decide(
-        house.standing("raw.payables"),
-        house.standing("raw.vendors"),
-        house.standing("raw.purchase_orders"),
-        house.read_all_months(DECISIONS.name),
-        transforms.houses(house.spark, mine),
-        rules,
-        house.run.month,
-    ).persist()
-    try:
-        return Written(
-            {
-                DECISIONS.name: house.stage(transforms.decisions_of(decided), DECISIONS.name),  # and they are kept in memory
-                REASONS.name: house.stage(transforms.reasons_of(decided), REASONS.name),
-            }
-        )
-    finally:
-        decided.unpersist()
+    complete = [(name,) for name in sorted(house.snapshot.complete)]
+    house.keep(house.spark.createDataFrame(complete, "publication_id string"), SEEN)
+    decided = house.keep(
+        transforms.decide(
+            house.standing("raw.payables"),
+            house.standing("raw.vendors"),
+            house.standing("raw.purchase_orders"),
+            house.read_all_months(DECISIONS.name),
+            transforms.houses(house.spark, mine),
+            rules,
+            house.run.month,
+        ),
+        "decided",
+    )
+    return Written(
+        house.stage_all({DECISIONS.name: transforms.decisions_of(decided), REASONS.name: transforms.reasons_of(decided)})
+    )
 
 
 def audit(house: House) -> dict[str, DataFrame]:
     """decisions: the staged ones beside their reasons. conservation: what was received when they were written, beside all of them."""
     staged, reasons = house.staged(DECISIONS.name), house.staged(REASONS.name)
-    seen = house.spark.read.parquet(_seen(house))
+    seen = house.kept(SEEN)
     replaced = house.replaced({row["publication_id"] for row in seen.collect()})
 
     def then(name: str) -> DataFrame:
@@ -124,8 +121,3 @@ def audit(house: House) -> dict[str, DataFrame]:
         "decisions": transforms.with_reason_counts(staged, reasons),
         "conservation": transforms.conservation(payables, every, house.run.month),
     }
-
-
-def _seen(house: House) -> str:
-    """Where the publications stand that were complete when this run wrote: files go on landing while it is judged."""
-    return f"{house.place(DECISIONS.name)}__seen"

@@ -76,8 +76,7 @@ def write(house: House) -> Written:
         transforms.business_days(house.spark, owners.values(), policies, _moment(house)),
         transforms.methods(house.spark, policies),
     )
-    plan.select(*transforms.OUTCOME).write.mode("overwrite").parquet(house.beside(OUTCOMES))
-    outcomes = house.spark.read.parquet(house.beside(OUTCOMES))
+    outcomes = house.keep(plan.select(*transforms.OUTCOME), OUTCOMES)
     paid = transforms.lines(outcomes, vendors, paying, created)
     instructions = house.stage(transforms.instructions(paid, day), PAYMENT_INSTRUCTIONS.name)
     written = files.write(paid, root, created)
@@ -99,7 +98,7 @@ def audit(house: House) -> dict[str, DataFrame]:
     paying = transforms.payers(house.spark, owners.values(), policies, _moment(house))
     days = transforms.business_days(house.spark, owners.values(), policies, _moment(house))
     published = house.read_all_months(PAYMENT_BATCHES.name)
-    outcomes = house.spark.read.parquet(house.beside(OUTCOMES))
+    outcomes = house.kept(OUTCOMES)
     return {
         "batches": transforms.batches_account(batches, instructed, told, published, paying, days),
         "instructions": transforms.payables_account(

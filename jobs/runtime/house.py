@@ -275,6 +275,22 @@ class House:
         """Candidates for a table that stand in some place."""
         return self.spark.read.schema(catalog()[name].schema).parquet(place)
 
+    def keep(self, rows: DataFrame, name: str) -> DataFrame:
+        """Write rows beside the staged tables and read them back: what follows is planned, and computed, without what they follow from.
+
+        Not persist(): a plan is analysed for it and then again for each use, and the memory is the server's, which all runs share.
+        """
+        rows.write.mode("overwrite").parquet(self.beside(name))
+        return self.kept(name)
+
+    def kept(self, name: str) -> DataFrame:
+        """What this run, in this or an earlier task, keeps under a name."""
+        return self.spark.read.parquet(self.beside(name))
+
+    def was_kept(self, name: str) -> bool:
+        """Whether this run keeps anything under a name."""
+        return storage.exists(self.beside(name))
+
     def was_staged(self, name: str) -> bool:
         """Whether this run has candidates for a table."""
         return storage.exists(self.place(name))

@@ -106,10 +106,7 @@ def _inputs(snapshot: Snapshot, tenant: str, period: Period, ledger: Publication
 def write(house: House) -> Written:
     """Write down what the policy makes of every account; then stage the candidates and the changes of state that follow."""
     day = house.run.month.first_day
-    _documents(house).write.mode("overwrite").parquet(_beside(house, "documents"))
-    documents = house.spark.read.parquet(_beside(house, "documents"))
-    _evaluated(house, documents).write.mode("overwrite").parquet(_beside(house, OUTCOMES))
-    evaluated = house.spark.read.parquet(_beside(house, OUTCOMES))
+    evaluated = house.keep(_evaluated(house, house.keep(_documents(house), "documents")), OUTCOMES)
     return Written(
         house.stage_all(
             {
@@ -123,7 +120,7 @@ def write(house: House) -> Written:
 def audit(house: House) -> dict[str, DataFrame]:
     """candidates: every candidate beside its documents and its change of state. share: how many are nominated, per policy."""
     day, assigned = house.run.month.first_day, _assigned(house)
-    staged, evaluated = house.staged(CANDIDATES.name), house.spark.read.parquet(_beside(house, OUTCOMES))
+    staged, evaluated = house.staged(CANDIDATES.name), house.kept(OUTCOMES)
     account = transforms.candidates_account(
         staged, house.staged(ACCOUNT_STATES.name), _documents(house), _states(house), evaluated, assigned, day
     )
@@ -134,11 +131,6 @@ def audit(house: House) -> dict[str, DataFrame]:
 def summary(house: House) -> str:
     """For whoever approves: how many accounts are nominated for what, what they owe, and one example of each."""
     return transforms.told(transforms.by_action(house.staged(CANDIDATES.name)).collect())
-
-
-def _beside(house: House, name: str) -> str:
-    """A place of the run's own beside its staged tables."""
-    return house.place(CANDIDATES.name).removesuffix(CANDIDATES.path) + name
 
 
 def _evaluated(house: House, documents: DataFrame) -> DataFrame:
