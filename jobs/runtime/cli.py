@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -127,15 +128,19 @@ def rehearse(
     from jobs.runtime import airflow_home, report
     from jobs.runtime.report_facts import facts
     from jobs.runtime.session import shared, warm
+    from jobs.simulation.rehearsal import prepare
     from jobs.simulation.rehearsal import rehearse as play
     from jobs.simulation.world import World
 
-    before = _versions()
-    with shared() as spark:
-        if not before:
-            warm(spark)
-            import_module("great_expectations")  # takes seconds, which the first gate would wait for
-        well = play(World(scale=scale, seed=seed, months=months), config.home(), say, airflow_home.run_dag)
+    before, world = _versions(), World(scale=scale, seed=seed, months=months)
+    with ThreadPoolExecutor(1) as beside:
+        made = beside.submit(prepare, world, config.home(), say)  # while the server starts
+        with shared() as spark:
+            if not before:
+                warm(spark)
+                import_module("great_expectations")  # takes seconds, which the first gate would wait for
+            made.result()
+            well = play(world, config.home(), say, airflow_home.run_dag)
     told = facts()
     report.write(told)
     tell(report.summary(told))

@@ -48,6 +48,7 @@ def prepare(world: World, home: Path, progress: Callable[[str], None]) -> bool:
         return False
     simulate_world(world, home, progress)
     known.write_text(wanted)
+    progress("the world stands; its truth lies beside it in truth/")
     return True
 
 
@@ -69,8 +70,7 @@ def deliver(home: Path, month: str) -> int:
 
 def rehearse(world: World, home: Path, progress: Callable[[str], None], run_dag: Callable[[str, str], bool]) -> bool:
     """Every month of the world: deliver, then every process. run_dag: runs one DAG for one period, says whether it succeeded."""
-    if prepare(world, home, progress):
-        progress("the world stands; its truth lies beside it in truth/")
+    prepare(world, home, progress)
     well = True
     for month in months(world):
         collect(world, home, month)
