@@ -151,11 +151,6 @@ class Publication:
     order: int = 0  # place among all publications; later ones stand for earlier ones of the same unit
 
 
-_read: dict[
-    str, tuple[tuple[str, int], list[dict[str, Any]]]
-] = {}  # by name, the version of a table that was read last, and its rows
-
-
 @cache
 def _exists(name: str) -> bool:
     arrow = SCHEMAS[name]
@@ -207,11 +202,8 @@ def _compact_sometimes(name: str) -> None:
 
 def rows(name: str, at: DeltaTable | None = None) -> list[dict[str, Any]]:
     """All rows of an ops table, in commit order of their moments; as of now, or as of an opened version."""
-    found = at or table(name)
-    version = (str(found.metadata().id), int(found.version()))
-    if name not in _read or _read[name][0] != version:
-        _read[name] = version, sorted(found.to_pyarrow_table().to_pylist(), key=lambda row: row["at"])
-    return list(_read[name][1])
+    found: list[dict[str, Any]] = (at or table(name)).to_pyarrow_table().to_pylist()
+    return sorted(found, key=lambda row: row["at"])
 
 
 def publications() -> dict[Unit, Publication]:
