@@ -22,10 +22,11 @@ $(STAMP): requirements.lock scripts/jars.py pyproject.toml
 	@echo "setting up (once): packages from requirements.lock, then Delta's jars and the official rules ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip sync --quiet --require-hashes requirements.lock
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode requirements.lock
 	@$(BIN)/python -m ensurepip --default-pip > /dev/null 2>&1 || true
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation-package none --editable .
+	@$(BIN)/python -m compileall -q $(SOURCES)
 	@$(BIN)/python scripts/jars.py
 	@touch $(STAMP)
 

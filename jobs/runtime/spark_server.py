@@ -213,6 +213,7 @@ def _start() -> Server:
         "spark.connect.session.manager.defaultSessionTimeout": "30m",
         "spark.executorEnv.PYTHONPATH": str(config.ROOT),
         "spark.python.worker.reuse": "true",
+        "spark.python.daemon.module": "jobs.runtime.python_workers",
         # Hadoop's own starts a chmod for every file and folder it makes, five for one small file of a table.
         "spark.driver.extraClassPath": str(local_files),
         "spark.hadoop.fs.file.impl": "com.globalmentor.apache.hadoop.fs.BareLocalFileSystem",
