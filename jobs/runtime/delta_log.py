@@ -83,6 +83,11 @@ def _create(name: str, schema_json: str, partition_by: list[str], append_only: b
     )
 
 
+def data_files(table: DeltaTable) -> list[str]:
+    """Where the files of an opened table stand; Delta writes a path of a disk as it would stand in an address."""
+    return [uri if "://" in uri else unquote(uri) for uri in table.file_uris()]
+
+
 def create_published(table: Table) -> DeltaTable:
     """Open or create one table of the catalog."""
     return create(table.name, table.schema.json(), table.unit, append_only=table.kind == "issued")

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -21,7 +21,7 @@ import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError
 
-from jobs.runtime import delta_log
+from jobs.runtime import delta_log, storage
 from jobs.runtime.config import digest
 from jobs.runtime.errors import OutOfTurn, RunBroke, Superseded
 
@@ -201,9 +201,17 @@ def _compact_sometimes(name: str) -> None:
 
 
 def rows(name: str, at: DeltaTable | None = None) -> list[dict[str, Any]]:
-    """All rows of an ops table, in commit order of their moments; as of now, or as of an opened version."""
-    found: list[dict[str, Any]] = (at or table(name)).to_pyarrow_table().to_pylist()
+    """All rows of an ops table, in commit order of their moments; as of now, or as of an opened version. They are for reading only."""
+    found = (row for file in delta_log.data_files(at or table(name)) for row in _rows_of(file, name))
     return sorted(found, key=lambda row: row["at"])
+
+
+@lru_cache(maxsize=1024)
+def _rows_of(file: str, name: str) -> tuple[dict[str, Any], ...]:
+    """The rows of one file of an ops table, read once a process: every verb asks for the books several times, and a file that Delta names
+    is never written again, nor is its name given to another."""
+    told = SCHEMAS[name].names
+    return tuple({column: row.get(column) for column in told} for row in storage.parquet_table(file).to_pylist())
 
 
 def publications() -> dict[Unit, Publication]:

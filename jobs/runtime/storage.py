@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
 from pyarrow import fs as arrow_fs
 from pyarrow import parquet as pq
 
@@ -78,6 +79,13 @@ def files_below(location: str, suffix: str) -> list[StoredFile]:
         ),
         key=lambda file: file.path,
     )
+
+
+def parquet_table(location: str) -> pa.Table:
+    """The whole of a small Parquet file."""
+    filesystem, path = _filesystem(location)
+    with filesystem.open_input_file(path) as file:
+        return pq.ParquetFile(file).read()
 
 
 def parquet_rows(location: str) -> int:

@@ -205,6 +205,30 @@ def test_the_books_are_made_again_in_a_home_that_was_removed(home):
     assert delta_log.open_table(ops.RUNS) is not None
 
 
+def test_the_rows_are_those_of_the_table_however_often_they_are_asked_for(home):
+    for at in range(ops.COMPACT_EVERY + 2):  # beyond the commit that puts small files together
+        ops.append(ops.RUNS, [{"run_id": f"r-{at}", "tenants": ["alpha"], "detail": "{}"}])
+        stands = ops.table(ops.RUNS).to_pyarrow_table().to_pylist()
+        assert ops.rows(ops.RUNS) == sorted(stands, key=lambda row: row["at"])
+    assert [row["run_id"] for row in ops.rows(ops.RUNS)] == [f"r-{at}" for at in range(ops.COMPACT_EVERY + 2)]
+    assert [row["run_id"] for row in ops.rows(ops.RUNS, ops.table(ops.RUNS, 2))] == ["r-0", "r-1"]
+
+
+def test_the_rows_of_a_home_that_is_put_back_are_its_own(home):
+    shutil.copytree(home, home.with_name("kept"))
+    for name in ("first", "second"):
+        ops.append(ops.RUNS, [{"run_id": name}])
+        assert [row["run_id"] for row in ops.rows(ops.RUNS)] == [name]
+        shutil.rmtree(home)
+        shutil.copytree(home.with_name("kept"), home)
+
+
+def test_the_books_are_read_below_a_folder_whose_name_is_escaped_in_an_address(home, monkeypatch):
+    monkeypatch.setenv("COUNTINGHOUSE_HOME", str(home / "a house"))
+    ops.append(ops.RUNS, [{"run_id": "r"}])
+    assert [row["run_id"] for row in ops.rows(ops.RUNS)] == ["r"]
+
+
 def taking(attempt=1, name="money"):
     return [publication(MONEY, attempt, name, fenced=False)]
 
