@@ -120,7 +120,7 @@ def _sums(house: House, rating: _Rating) -> DataFrame:
         return sums.of_usage(_usage(house), spans, asked)
     rollup = house.standing_of_month("billing.usage_rollup")
     single = house.keep(sums.told_by_records(rollup, spans), "sums_told_by_records")  # small, and read twice
-    usage = None if single.isEmpty() else house.standing_of_month("raw.usage")
+    usage = house.standing_of_month("raw.usage") if house.keeps_rows("sums_told_by_records") else None
     return sums.of_month(rollup, usage, single, spans, asked)
 
 

@@ -109,7 +109,7 @@ def _judged(house: House, feed: FeedType, landed: list[LandingFile], mine: dict[
     if feed.table is USAGE:
         existing = whole(existing)
     doubtful = house.keep(transforms.suspects(rows, existing, feed), f"doubtful/{feed.name}")
-    if doubtful.isEmpty():
+    if not house.keeps_rows(f"doubtful/{feed.name}"):
         repeated = house.spark.createDataFrame([], transforms.REPEATED)  # told so, Spark leaves out every join with them
         return _Judged(feed, landed, rows, None, repeated, transforms.with_verdicts(rows, repeated, feed))
     order = house.spark.createDataFrame(

@@ -83,9 +83,21 @@ def _create(name: str, schema_json: str, partition_by: list[str], append_only: b
     )
 
 
-def data_files(table: DeltaTable) -> list[str]:
-    """Where the files of an opened table stand; Delta writes a path of a disk as it would stand in an address."""
-    return [uri if "://" in uri else unquote(uri) for uri in table.file_uris()]
+def data_files(table: DeltaTable, wanted: list[tuple[str, str, Any]] | None = None) -> list[str]:
+    """Where the files of an opened table stand; Delta writes a path of a disk as it would stand in an address.
+
+    wanted: conditions on partition columns that a file has to meet.
+    """
+    return [uri if "://" in uri else unquote(uri) for uri in table.file_uris(wanted or None)]
+
+
+def plain_files(name: str, version: int, wanted: list[tuple[str, str, Any]]) -> list[str] | None:
+    """The files that one version of a table is made of; None if they do not tell all, as with deleted rows or renamed columns.
+
+    Ours do, since they are made so; whoever changes a table by other tools raises what its readers have to know.
+    """
+    table = DeltaTable(location(name), version=version, storage_options=environment().storage_options or None)
+    return data_files(table, wanted) if table.protocol().min_reader_version == 1 else None
 
 
 def create_published(table: Table) -> DeltaTable:

@@ -22,6 +22,7 @@ class Environment(config.Strict):
     shuffle_partitions: int = Field(default=4, ge=1)
     compile_queries: bool = True  # into code of their own; at 100,000 rows a month that costs more than it saves
     replan_queries: bool = True  # while they run, by what came out so far (adaptive execution); the same holds
+    delta_plans_reads: bool = True  # which files to read, by a query for each table; false: the task asks the log itself
     log_level: Literal["INFO", "WARN", "ERROR"] = (
         "WARN"  # of the server; INFO tells every step, a hundred thousand lines a month
     )

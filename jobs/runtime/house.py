@@ -9,6 +9,7 @@ from typing import Any
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
 from jobs.ledger.facts import standing
 from jobs.ledger.periods import Period
@@ -110,21 +111,43 @@ def visible(table: Table, snapshot: Snapshot, version: int | None = None) -> Vis
     return Visible(at, at_other_versions={v: tuple(u) for v, u in elsewhere.items()}, without=tuple(sorted(touched)))
 
 
-def visible_rows(spark: SparkSession, table: Table, seen: Visible, location: str | None = None) -> DataFrame:
-    """The rows of a table that `seen` lets a reader see."""
+def visible_rows(
+    spark: SparkSession, table: Table, seen: Visible, tenants: Collection[str] | None = None, period: Period | None = None
+) -> DataFrame:
+    """The rows of a table that `seen` lets a reader see. tenants, period: whose and of when, if not all."""
     if seen.version is None:
         return spark.createDataFrame([], table.schema)
-
-    def at(version: int) -> DataFrame:
-        return spark.read.format("delta").option("versionAsOf", version).load(location or delta_log.location(table.name))
-
-    rows = at(seen.version)
+    rows = _rows_at(spark, table, seen.version, tenants, period)
     if seen.hidden:
         rows = rows.where(~F.col("publication_id").isin(*sorted(seen.hidden)))
     if seen.without:
         rows = rows.where(~_of_units(seen.without))
         for version, units in seen.at_other_versions.items():
-            rows = rows.unionByName(at(version).where(_of_units(units)))
+            rows = rows.unionByName(_rows_at(spark, table, version, tenants, period).where(_of_units(units)))
+    return rows
+
+
+def _rows_at(
+    spark: SparkSession, table: Table, version: int, tenants: Collection[str] | None, period: Period | None
+) -> DataFrame:
+    """One version of a table, read by Delta, or as the files that its log names (docs/decisions/0004-spark-server.md)."""
+    wanted: list[tuple[str, str, Any]] = []
+    if tenants is not None:
+        wanted.append(("tenant_id", "in", sorted(tenants)))
+    if period is not None:
+        wanted += [("period", ">=", str(period.first_day)), ("period", "<=", str(period.last_day))]
+    place = delta_log.location(table.name)
+    files = None if environment().delta_plans_reads else delta_log.plain_files(table.name, version, wanted)
+    if files is None:
+        rows = spark.read.format("delta").option("versionAsOf", version).load(place)
+    elif files:
+        rows = spark.read.schema(table.schema).option("basePath", place).parquet(*files).select(*table.schema.names)
+    else:
+        return spark.createDataFrame([], table.schema)  # told so, Spark leaves out every join with them
+    if tenants is not None:
+        rows = rows.where(F.col("tenant_id").isin(*tenants))
+    if period is not None:
+        rows = rows.where(F.col("period").between(F.lit(period.first_day), F.lit(period.last_day)))
     return rows
 
 
@@ -195,19 +218,16 @@ class House:
 
     def read(self, name: str) -> DataFrame:
         """A published table, for the tenants of this run and, where the table has months, for its month."""
-        table = catalog()[name]
-        rows = visible_rows(self.spark, table, visible(table, self.snapshot))
-        rows = rows.where(F.col("tenant_id").isin(*self.run.tenants))
-        if "period" in table.unit and self.run.period is not None:
-            rows = rows.where(F.col("period").between(F.lit(self.run.period.first_day), F.lit(self.run.period.last_day)))
-        return rows
+        return self._read(name, self.run.period)
 
     def read_all_months(self, name: str) -> DataFrame:
         """A published table, for the tenants of this run, every month."""
+        return self._read(name, None)
+
+    def _read(self, name: str, period: Period | None) -> DataFrame:
         table = catalog()[name]
-        return visible_rows(self.spark, table, visible(table, self.snapshot)).where(
-            F.col("tenant_id").isin(*self.run.tenants)
-        )
+        of = period if "period" in table.unit else None
+        return visible_rows(self.spark, table, visible(table, self.snapshot), self.run.tenants, of)
 
     def standing(self, name: str) -> DataFrame:
         """A raw table, every month, without what replays have replaced."""
@@ -285,7 +305,18 @@ class House:
 
     def kept(self, name: str) -> DataFrame:
         """What this run, in this or an earlier task, keeps under a name."""
-        return self.spark.read.parquet(self.beside(name))
+        schema = storage.spark_schema(
+            self._kept_files(name)[0]
+        )  # told here; Spark would start a job to look, for every query
+        return self.spark.read.schema(T.StructType.fromJson(schema)).parquet(self.beside(name))
+
+    def keeps_rows(self, name: str) -> bool:
+        """Whether there is a row in what this run keeps under a name."""
+        return any(storage.parquet_rows(file) for file in self._kept_files(name))
+
+    def _kept_files(self, name: str) -> list[str]:
+        place = self.beside(name)
+        return [f"{place}/{file.path}" for file in storage.files_below(place, ".parquet")]
 
     def was_kept(self, name: str) -> bool:
         """Whether this run keeps anything under a name."""

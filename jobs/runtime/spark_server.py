@@ -158,6 +158,7 @@ def spark_conf() -> dict[str, str]:
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.shuffle.partitions": str(environment().shuffle_partitions),
         "spark.databricks.delta.snapshotPartitions": str(min(environment().shuffle_partitions, os.cpu_count() or 2)),
+        **_named_files(environment().delta_plans_reads),
         "spark.databricks.delta.properties.defaults.enableDeletionVectors": "false",
         "spark.sql.sources.partitionOverwriteMode": "static",
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
@@ -170,6 +171,11 @@ def spark_conf() -> dict[str, str]:
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
     }
+
+
+def _named_files(delta_plans_reads: bool) -> dict[str, str]:
+    """Files that a task names are looked at one after the other; beyond 32 Spark would start a task for each."""
+    return {} if delta_plans_reads else {"spark.sql.sources.parallelPartitionDiscovery.threshold": "100000"}
 
 
 def _codegen(compiled: bool) -> dict[str, str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from pyarrow import fs as arrow_fs
@@ -92,6 +94,13 @@ def parquet_rows(location: str) -> int:
     """How many rows a Parquet file has, from its footer."""
     filesystem, path = _filesystem(location)
     return int(pq.read_metadata(path, filesystem=filesystem).num_rows)
+
+
+def spark_schema(location: str) -> dict[str, Any]:
+    """The schema of a Parquet file that Spark has written, as Spark notes it in the footer."""
+    filesystem, path = _filesystem(location)
+    noted = pq.read_metadata(path, filesystem=filesystem).metadata
+    return dict(json.loads(noted[b"org.apache.spark.sql.parquet.row.metadata"]))
 
 
 def place_once(source: str, target: str) -> None:

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.runtime import delta_log, ops
+from jobs.ledger.periods import Period
+from jobs.runtime import delta_log, house, ops
+from jobs.runtime.environment import environment
 from jobs.runtime.house import Run, Snapshot, Visible, visible, visible_rows
 from jobs.runtime.ops import Publication, TableVersion, Unit
 from tests.staging import DERIVED, ISSUED, staged
 
 STAGE = "billing_aggregation"
+
+
+@pytest.fixture(params=[True, False], ids=["delta_plans", "log_is_asked"], autouse=True)
+def delta_plans_reads(request, monkeypatch):
+    """Both ways of reading show the same."""
+    told = environment().model_copy(update={"delta_plans_reads": request.param})
+    monkeypatch.setattr(house, "environment", lambda: told)
+    return request.param
 
 
 def unit(tenant, period="2026-07"):
@@ -108,6 +118,33 @@ def test_an_older_version_shows_what_was_complete_of_it(spark, home, table, valu
     for version, expected in enumerate(values):
         rows = visible_rows(spark, table, visible(table, Snapshot.now(), version)).collect()
         assert sorted(row["value"] for row in rows) == expected, version
+
+
+def test_a_reader_may_ask_for_tenants_and_a_month(spark, home):
+    for month in ("2026-07", "2026-08", "2026-09"):
+        completed(committed(DERIVED, month, [("alpha", 1), ("beta", 2)], month))
+
+    def told(tenants, month):
+        return visible_rows(spark, DERIVED, visible(DERIVED, Snapshot.now()), tenants, month).collect()
+
+    assert sorted((row["tenant_id"], str(row["period"])) for row in told(["beta"], None)) == [
+        ("beta", "2026-07-01"), ("beta", "2026-08-01"), ("beta", "2026-09-01"),
+    ]  # fmt: skip
+    assert [(row["tenant_id"], str(row["period"])) for row in told(["alpha"], Period("2026-08"))] == [
+        ("alpha", "2026-08-01")
+    ]
+    assert told(["gamma"], None) == []
+    assert told(["alpha"], Period("2027-01")) == []
+
+
+def test_a_table_whose_files_do_not_tell_all_is_read_by_delta(spark, home):
+    completed(committed(DERIVED, "one", [("alpha", 1)]))
+    assert delta_log.plain_files(DERIVED.name, 1, []) != []
+    spark.sql(
+        f"ALTER TABLE delta.`{delta_log.location(DERIVED.name)}` SET TBLPROPERTIES ('delta.enableDeletionVectors' = 'true')"
+    )
+    assert delta_log.plain_files(DERIVED.name, 2, []) is None
+    assert [row["value"] for row in visible_rows(spark, DERIVED, Visible(2)).collect()] == [1]
 
 
 def test_a_run_names_each_tenant_once():
