@@ -57,18 +57,11 @@ def spark() -> Iterator[SparkSession]:
         signal.signal(signal.SIGTERM, before)
 
 
-def forget_home() -> None:
-    """Drop what the process remembers of a home."""
-    from jobs.ingestion import files
-    from jobs.runtime import contract, environment, ops
-
-    for remembered in (environment.environment, ops._exists, files._sha256, contract.code_version):
-        remembered.cache_clear()
-
-
 @contextmanager
 def _settled(folder: Path) -> Iterator[Path]:
     """A new home which finds the server of the test session, where one runs; afterwards the home before it."""
+    from tests.homes import forget_home
+
     before = os.environ["COUNTINGHOUSE_HOME"]
     (folder / "spark").mkdir(parents=True)
     record = SESSION_HOME / "spark" / "server.json"

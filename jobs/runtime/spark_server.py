@@ -189,6 +189,11 @@ def _codegen(compiled: bool) -> dict[str, str]:
     }
 
 
+def unmarked() -> dict[str, str]:
+    """The surroundings of this process without the marks of a Connect client, with which a driver would try to be one too."""
+    return {name: value for name, value in os.environ.items() if name not in CLIENT_MARKS}
+
+
 def jar_folder() -> Path:
     """Where set-up put the jars."""
     return Path(os.environ.get("COUNTINGHOUSE_JARS") or config.ROOT / ".jars")
@@ -232,9 +237,7 @@ def _start() -> Server:
     for key, value in conf.items():
         command += ["--conf", f"{key}={value}"]
     log = _folder() / "server.log"
-    # A process that has been a Connect client carries marks with which the host of the server would try to be one too.
-    plain = {name: value for name, value in os.environ.items() if name not in CLIENT_MARKS}
-    surroundings = plain | {
+    surroundings = unmarked() | {
         "SPARK_HOME": str(spark_home),
         "SPARK_CONNECT_AUTHENTICATE_TOKEN": token,
         "SPARK_LOCAL_IP": "127.0.0.1",

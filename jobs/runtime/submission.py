@@ -71,7 +71,7 @@ def submit(verb: str, invocation: Invocation) -> Outcome:
 def _driver_here() -> dict[str, str]:
     """The surroundings of a driver on this machine: this task's Python, and its spark-submit where PATH names no other."""
     path = os.pathsep.join((os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)))
-    return {"PYSPARK_DRIVER_PYTHON": sys.executable} | os.environ | {"PATH": path}
+    return {"PYSPARK_DRIVER_PYTHON": sys.executable} | spark_server.unmarked() | {"PATH": path}
 
 
 def answer(verb: str, invocation: Invocation) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from jobs.runtime import delta_log
 from jobs.runtime.books import visible_arrow
 from jobs.runtime.tables import catalog
-from tests.conftest import forget_home
+from tests.homes import forget_home
 
 
 def seen(home: Path, name: str) -> list[dict[str, Any]]:

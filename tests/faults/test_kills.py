@@ -23,8 +23,8 @@ from jobs.runtime.errors import EXIT_BROKE, UpstreamMissing
 from jobs.runtime.tables import catalog
 from jobs.stages import BY_NAME
 from tests.builders import ACCOUNTS_FILE, ALPHA, BETA, OF_A_MONTH, conf_file, dropped, moved_in, tenant_conf
-from tests.conftest import forget_home
 from tests.faults.readers import seen, seen_everywhere
+from tests.homes import forget_home
 
 MONTHS = ("2026-07", "2026-08")
 USAGE = "id,account,product,at,units\n" + "".join(
@@ -39,6 +39,7 @@ ON_TIME, LATE = (
     f"{HEAD}june-2,a-1,storage,2026-06-11 12:00:00,1000\n",
 )
 AGREED = "price,product,currency,since,unit_price,until,only\np-6,storage,GBP,2026-06-01,0.05,2026-07-01,a-1\n"  # for that month, afterwards
+NEWCOMER = "account,name,country,currency\na-4,Dora Somebody,GB,GBP\n"  # and has used nothing yet
 LIMIT = 600  # seconds: a hang ends the test, a loaded machine does not
 IBAN = "GB33BUKB20201555555555"
 PAYABLES = (
@@ -127,6 +128,7 @@ def furnished(home: Path) -> None:
         dropped(home, name, "usage", "story.csv", USAGE)
         dropped(home, name, "usage", "late.csv", LATE)
         dropped(home, name, "prices", "agreed.csv", AGREED)
+        dropped(home, name, "accounts", "new.csv", NEWCOMER)
         conf = tenant_conf(name, prefix=name[0].upper())
         conf["feeds"]["prices"]["columns"] |= {"valid_to": "until", "account_id": "only"}
         conf["legal_entities"][0]["bank_accounts"] = [{"iban": IBAN, "currency": "GBP"}]
@@ -178,10 +180,12 @@ def before(spark, tmp_path_factory) -> Iterator[dict[str, Path]]:
 
 
 def test_the_story_has_something_for_every_stage_to_do(before):
-    told = seen_everywhere(before["after"])
     for stage, _ in STEPS:
+        earlier, later = seen_everywhere(before[stage]), seen_everywhere(after_stage(before, stage))
         for table in outputs(stage):
-            assert told[table] or table in NOTHING_IN, f"{table} is empty: killing {stage} would prove nothing"
+            assert later[table] != earlier[table] or table in NOTHING_IN, (
+                f"{stage} adds nothing to {table}: no kill is met there"
+            )
 
 
 def copy(before: dict[str, Path], stage: str, to: Path) -> Path:

@@ -17,7 +17,7 @@ from jobs.runtime.config import ROOT
 from jobs.runtime.contract import code_version
 from scripts import packages
 from tests.builders import ALPHA, USAGE_FILE, moved_in
-from tests.conftest import forget_home
+from tests.homes import forget_home
 
 MONTH = "2026-07"
 
