@@ -57,6 +57,7 @@ BILLING_AGGREGATION = Stage(
     gates=("charges", "adjustments", "conservation", "month_on_month", "credits"),
     looks_back=True,
 )  # fmt: skip
+MONTH_FROZEN, MONEY_TAKEN = "frozen", "prepayments"
 INVOICE_GENERATION = Stage(
     name="invoice_generation",
     inputs=(
@@ -74,7 +75,7 @@ INVOICE_GENERATION = Stage(
     lanes=("main", "documents"),  # what is issued stands, whether or not it can be rendered
     lane_gates=(("documents", ("documents",)),),
     looks_back=True,  # documents are made of what the main lane has issued; drafts stand beside earlier months
-    parts=("prepayments",),  # money is taken before the documents that take it are numbered
+    parts=(MONTH_FROZEN, MONEY_TAKEN),  # before documents are numbered, what they are made of is taken, so that nobody changes it
     earlier_runs_of=("cash_matching",),  # money that is on account when a month is issued
 )  # fmt: skip
 PAYABLE_VALIDATION = Stage(

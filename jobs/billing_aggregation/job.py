@@ -13,7 +13,7 @@ from jobs.billing_aggregation.price_changes import PriceLists
 from jobs.billing_aggregation.settings import settings
 from jobs.billing_aggregation.tables import CHARGES
 from jobs.ledger.facts import current_accounts, latest_prices
-from jobs.ledger.months import TURN, turn_of
+from jobs.ledger.months import TURN, frozen_by, turn_of
 from jobs.ledger.periods import Period
 from jobs.ledger.price_spans import billing_zones, price_spans
 from jobs.ledger.tenants import chosen
@@ -22,7 +22,7 @@ from jobs.runtime.errors import UpstreamMissing
 from jobs.runtime.house import House, Snapshot
 from jobs.runtime.ops import Unit
 from jobs.runtime.session import side_by_side
-from jobs.stages import BILLING_AGGREGATION, INGESTION, INVOICE_GENERATION
+from jobs.stages import BILLING_AGGREGATION, INGESTION
 
 FEW = 100_000  # revised records that are sent to every task rather than all records sorted; some ten megabytes of ids
 RAW = "raw"  # parameter `from`: rate every record again instead of what was summed as it landed
@@ -51,7 +51,7 @@ def plan(snapshot: Snapshot, period: Period, invocation: Invocation) -> list[Pla
         inputs |= changed.inputs
         if granted := snapshot.fingerprint(Unit(INGESTION.name, tenant, "all", "credits")):
             inputs |= {"raw.credits": granted, TURN: turn_of(snapshot, tenant, period.key)}
-        issued = snapshot.latest.get(Unit(INVOICE_GENERATION.name, tenant, period.key))
+        issued = frozen_by(snapshot, tenant, period.key)
         frozen = f"invoiced by {issued.run_id}, frozen since; what changes is billed in an open month" if issued else None
         parameters = {"from": RAW} if invocation.parameters.get("from") == RAW else {}
         unit, announced = Unit(BILLING_AGGREGATION.name, tenant, period.key), bool(changed.months)

@@ -21,7 +21,7 @@ from jobs.runtime.errors import UpstreamMissing
 from jobs.runtime.house import House, Snapshot
 from jobs.runtime.ops import Unit
 from jobs.runtime.session import side_by_side
-from jobs.stages import CASH_MATCHING, INGESTION, INVOICE_GENERATION, LEDGER_POSTING
+from jobs.stages import CASH_MATCHING, INGESTION, INVOICE_GENERATION, LEDGER_POSTING, MONEY_TAKEN
 
 WHAT_TO_DO = (
     "Compare raw.bank_transactions and cash.applications of the tenant; a replayed statement may say other than it did"
@@ -63,7 +63,7 @@ def _inputs(snapshot: Snapshot, tenant: str, period: Period) -> dict[str, str]:
     month = period.month.key
     found: dict[str, str] = {}
     for unit, publication in snapshot.latest.items():
-        if unit.tenant_id == tenant and unit.stage == INVOICE_GENERATION.name and unit.lane in INVOICE_GENERATION.parts:
+        if unit.tenant_id == tenant and unit.stage == INVOICE_GENERATION.name and unit.lane == MONEY_TAKEN:
             found[unit.id] = publication.fingerprint  # of any month: it has taken what is here to be applied
         if unit.tenant_id != tenant or not (unit.period == "all" or unit.period <= month):
             continue

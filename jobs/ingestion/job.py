@@ -19,6 +19,7 @@ from jobs.ingestion.splitting import in_parts
 from jobs.ingestion.tables import ACCOUNTS, LANDED_FILES, PRICES, QUARANTINE, USAGE, USAGE_ROLLUP, WAITING
 from jobs.ingestion.transforms import ACCEPTED, DUPLICATE, QUARANTINED
 from jobs.ledger.facts import current_accounts, latest_prices
+from jobs.ledger.months import FREEZING
 from jobs.ledger.periods import Period
 from jobs.ledger.price_spans import billing_zones, price_spans
 from jobs.ledger.tenants import Tenant, chosen, tenants
@@ -207,13 +208,13 @@ def _canonical(house: House, feed: FeedType, landed: list[LandingFile], mine: di
 
 
 def _frozen_months(house: House) -> DataFrame | None:
-    """The months of this run's tenants that were already invoiced: tenant_id, period."""
-    frozen = [
+    """The months of this run's tenants that were already invoiced, or are being so: tenant_id, period."""
+    frozen = {
         (unit.tenant_id, Period(unit.period).first_day)
         for unit in house.snapshot.latest
-        if unit.stage == INVOICE_GENERATION.name and unit.lane == "main" and unit.tenant_id in house.run.tenants
-    ]
-    return house.spark.createDataFrame(frozen, "tenant_id string, period date") if frozen else None
+        if unit.stage == INVOICE_GENERATION.name and unit.lane in FREEZING and unit.tenant_id in house.run.tenants
+    }
+    return house.spark.createDataFrame(sorted(frozen), "tenant_id string, period date") if frozen else None
 
 
 def audit(house: House) -> dict[str, DataFrame]:

@@ -18,6 +18,7 @@ from jobs.invoice_generation import (
     due_dates,
     focus,
     focus_files,
+    freezing,
     issue_control,
     numbering,
     prepaying,
@@ -79,8 +80,7 @@ def _plan_issue(snapshot: Snapshot, period: Period, invocation: Invocation) -> l
                     f"invoiced. Run billing_aggregation of {period} first."
                 )
             continue
-        usage = snapshot.fingerprint(Unit(INGESTION.name, name, period.key, "usage"))
-        if charges.inputs.get("raw.usage") != usage:
+        if freezing.used_since(snapshot, charges):
             why = (
                 f"invoice_generation {period}: usage of tenant {name} was landed after its charges were made. Nothing of this "
                 f"tenant was invoiced. Run billing_aggregation of {period} again."
@@ -386,14 +386,13 @@ def _billed(house: House) -> DataFrame:
 def before_publish(
     house: House, staged: Mapping[str, str], passing: Sequence[str], note: Mapping[str, object]
 ) -> dict[str, str]:
-    """Take what was prepaid, number the documents that passed, let their FOCUS files stand; returns where what is new is staged.
+    """Freeze the month, number the documents that passed, let their FOCUS files stand; returns where what is new is staged.
 
     In the lane of documents: let the files that passed stand there.
     """
     if _is_rendering(house):
         return document_lane.before_publish(house, staged, passing)
-    if prepaying.TAKEN in staged:
-        prepaying.take(house, staged[prepaying.TAKEN], passing, note)
+    freezing.freeze(house, staged.get(prepaying.TAKEN), passing, note)
     places = _numbered(house, staged, passing, note)
     if FOCUS_ROWS in staged:
         places |= _focus_files(house, staged[FOCUS_ROWS], places["invoicing.invoices"], passing)
@@ -432,7 +431,8 @@ def _numbered(house: House, staged: Mapping[str, str], passing: Sequence[str], n
     """Reserve the numbers of the documents that passed, then stage the numbered documents; returns where they stand.
 
     The register is the one truth: its commit names the place of the numbered documents, so that a run that was killed
-    after it goes on with the same ones. Two runs at once for one tenant conflict at its fence, and the later one counts again.
+    after it goes on with the same ones. Two runs at once for months of one tenant conflict at its fence, and the later one counts again;
+    of two for one month only that comes here which has frozen it.
     """
     publication_id = house.run.publication_id
     for attempt in range(delta_log.RETRIES):

@@ -1,4 +1,4 @@
-"""Where prepaid money comes from, and how a month takes it: before its numbers, by one commit that cash matching cannot overlook.
+"""Where prepaid money comes from, and how a month takes it: when it is frozen (freezing.py), so that cash matching cannot overlook it.
 
 Source: docs/decisions/0017-prepayments.md
 """
@@ -6,7 +6,7 @@ Source: docs/decisions/0017-prepayments.md
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
 
 from pyspark.sql import DataFrame
@@ -17,13 +17,11 @@ from jobs.invoice_generation.settings import Settings
 from jobs.invoice_generation.tables import PREPAYMENTS
 from jobs.ledger import receipts
 from jobs.runtime import delta_log, faults, ops
-from jobs.runtime.config import digest
-from jobs.runtime.errors import OutOfTurn, RunBroke
+from jobs.runtime.errors import OutOfTurn
 from jobs.runtime.house import House, Snapshot
 from jobs.runtime.ops import Publication, TableVersion, Unit
-from jobs.stages import CASH_MATCHING, INVOICE_GENERATION
+from jobs.stages import CASH_MATCHING, INVOICE_GENERATION, MONEY_TAKEN
 
-LANE = INVOICE_GENERATION.parts[0]  # the unit by which a month's money is taken, before its documents are numbered
 TAKEN = "prepayments"  # the place of staged prepayments among those of the staged tables; its rows bear an id of their own
 UNAPPLIED, APPLICATIONS = "cash.unapplied", "cash.applications"
 
@@ -50,8 +48,12 @@ def configuration(policy: Settings, tenant: str, issue_date: date) -> dict[str, 
 
 def concerned(house: House, policy: Settings, issue_date: date) -> bool:
     """Whether a run may move prepaid money: to deduct it, or to give back what was deducted."""
-    before = {unit.tenant_id for unit in house.snapshot.latest if (unit.stage, unit.lane) == (INVOICE_GENERATION.name, LANE)}
+    before = {unit.tenant_id for unit in house.snapshot.latest if unit == _taking(unit.tenant_id, unit.period)}
     return any(policy.deducts(tenant, issue_date) or tenant in before for tenant in house.run.tenants)
+
+
+def _taking(tenant: str, month: str) -> Unit:
+    return Unit(INVOICE_GENERATION.name, tenant, month, MONEY_TAKEN)
 
 
 def write(house: House, headers: DataFrame, policy: Settings, issue_date: date) -> str:
@@ -63,7 +65,7 @@ def write(house: House, headers: DataFrame, policy: Settings, issue_date: date) 
     moved = prepayments.taken(headers, _receipts(house), rules, issue_date).unionByName(
         prepayments.given_back(headers, invoices, published, house.run.month.first_day, issue_date)
     )
-    own = House(house.spark, house.snapshot, replace(house.run, publication_id=_own_id(house)))
+    own = House(house.spark, house.snapshot, replace(house.run, publication_id=own_id(house)))
     return own.stage(moved, PREPAYMENTS.name)
 
 
@@ -80,61 +82,43 @@ def audit(house: House) -> DataFrame:
     )
 
 
-def take(house: House, place: str, passing: Sequence[str], note: Mapping[str, object]) -> None:
-    """Let the money be taken for the tenants that pass, once and for good: what was staged, as long as all of it is still there.
+@dataclass(frozen=True)
+class Money:
+    """What the documents that passed take of money on account, as it was staged."""
 
-    Raises OutOfTurn where cash matching has applied some of it since. A run that was killed afterwards finds it taken and goes on.
-    """
-    own_id, month = _own_id(house), house.run.month
-    lanes = {tenant: Unit(INVOICE_GENERATION.name, tenant, month.key, LANE) for tenant in passing}
-    counts = delta_log.staged_rows(delta_log.staged_files(place))
-    units = {tenant: unit for tenant, unit in sorted(lanes.items()) if counts.get(tenant)}
-    holders = [unit for unit in house.run.units if unit.tenant_id in units]
-    turns = [Unit(CASH_MATCHING.name, tenant, "turn") for tenant in units]
+    place: str
+    units: Mapping[str, Unit]  # tenant -> the unit by which it is taken
+    rows: Mapping[str, int]  # tenant -> rows
+
+    @property
+    def turns(self) -> list[Unit]:
+        """The turns of those who spend the same money."""
+        return [Unit(CASH_MATCHING.name, tenant, "turn") for tenant in self.units]
+
+
+def money(house: House, place: str | None, passing: Sequence[str]) -> Money | None:
+    """What is staged in a place for the tenants that pass; None where that is nothing."""
+    rows = delta_log.staged_rows(delta_log.staged_files(place)) if place else {}
+    units = {tenant: _taking(tenant, house.run.month.key) for tenant in sorted(passing) if rows.get(tenant)}
+    return Money(place, units, rows) if place and units else None
+
+
+def staged_for(now: House, money: Money, note: Mapping[str, object]) -> dict[Unit, TableVersion]:
+    """Let the rows stand in their table, where nobody sees them yet; raises OutOfTurn where some of the money is spent by now."""
+    month = now.run.month
+    _all_there(now, money)
     told = dict(note) | {
-        "publication_id": own_id, "tenants": list(units),
-        "units": [{"tenant_id": tenant, "period": month.key, "lane": LANE} for tenant in units],
+        "publication_id": own_id(now), "tenants": list(money.units),
+        "units": [{"tenant_id": tenant, "period": month.key, "lane": MONEY_TAKEN} for tenant in money.units],
     }  # fmt: skip
-    for _ in range(delta_log.RETRIES):
-        standing = ops.fences(turns)  # read before the snapshot: what is published after it has moved one of them
-        now = house.looking_again()
-        taken_by = {now.snapshot.latest[unit].publication_id for unit in lanes.values() if unit in now.snapshot.latest}
-        if own_id in taken_by or not (units or taken_by):
-            return
-        if taken_by:
-            raise OutOfTurn(
-                f"invoice_generation {month}: another run has taken money for documents of this month meanwhile. Nothing was taken here; "
-                f"that run is finished first. Run this again."
-            )
-        _all_there(now, place, list(units))
-        version = delta_log.promote(PREPAYMENTS, place, own_id, units, str(month.first_day), told)
-        faults.reach("publish:prepayments")
-        done = [
-            Publication(
-                unit=unit,
-                run_id=house.run.run_id,
-                attempt=house.run.attempt,
-                publication_id=own_id,
-                fingerprint=digest(unit.id, own_id),
-                inputs={},
-                tables=(TableVersion(PREPAYMENTS.name, version, counts[tenant]),),
-                configuration_hash=str(note["configuration_hash"]),
-                code_version=str(note["code_version"]),
-                actor=str(note["actor"]),
-                dag_run_id=str(note["dag_run_id"]),
-                fenced=False,
-            )
-            for tenant, unit in units.items()
-        ]
-        if ops.take(done, told, holders, standing):
-            faults.reach("publish:taken")
-            return
-    raise RunBroke(f"{house.run.run_id}: other runs kept spending the same money. Nothing was issued; run this again.")
+    version = delta_log.promote(PREPAYMENTS, money.place, own_id(now), money.units, str(month.first_day), told)
+    faults.reach("publish:prepayments")
+    return {unit: TableVersion(PREPAYMENTS.name, version, money.rows[tenant]) for tenant, unit in money.units.items()}
 
 
-def _all_there(now: House, place: str, tenants: Sequence[str]) -> None:
-    staged = now.read_staged(PREPAYMENTS.name, place).where(
-        F.col("tenant_id").isin(*tenants) & F.col("gives_back_id").isNull()
+def _all_there(now: House, money: Money) -> None:
+    staged = now.read_staged(PREPAYMENTS.name, money.place).where(
+        F.col("tenant_id").isin(*money.units) & F.col("gives_back_id").isNull()
     )
     gone = prepayments.beside_receipts(staged, _receipts(now)).where(
         F.col("receipt_left").isNull() | (F.col("receipt_taken") > F.col("receipt_left"))
@@ -159,6 +143,6 @@ def _receipts(house: House) -> DataFrame:
     return receipts.left(rows, gone)
 
 
-def _own_id(house: House) -> str:
+def own_id(house: House) -> str:
     """The publication by which this run's money is taken: another than that of its documents, which come later."""
-    return ops.part_id(house.run.publication_id, LANE)
+    return ops.part_id(house.run.publication_id, MONEY_TAKEN)

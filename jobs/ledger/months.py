@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from jobs.runtime.config import digest
 from jobs.runtime.house import Snapshot
-from jobs.stages import INGESTION, INVOICE_GENERATION
+from jobs.runtime.ops import Publication, Unit
+from jobs.stages import INGESTION, INVOICE_GENERATION, MONTH_FROZEN
 
 TURN = "turn"  # an input of charges that share something with other months: as turn_of() told it when they were made
 
+FREEZING = ("main", MONTH_FROZEN)  # the lanes of invoice_generation that freeze a month
 CARRIED = "invoicing.carried_forward"  # an input of a month's documents: the months whose charges they take, as carried_from() tells
 
 
@@ -15,6 +17,14 @@ def invoiced(snapshot: Snapshot, tenant: str) -> list[str]:
     """The months that were invoiced, oldest first."""
     mine = (unit for unit in snapshot.latest if unit.stage == INVOICE_GENERATION.name and unit.tenant_id == tenant)
     return sorted(unit.period for unit in mine if unit.lane == "main")
+
+
+def frozen_by(snapshot: Snapshot, tenant: str, month: str) -> Publication | None:
+    """What has invoiced a month, or has begun to, so that it will be: what its documents are made of changes no more (law 7)."""
+    for lane in FREEZING:
+        if found := snapshot.latest.get(Unit(INVOICE_GENERATION.name, tenant, month, lane)):
+            return found
+    return None
 
 
 def open_before(snapshot: Snapshot, tenant: str, month: str) -> list[str]:

@@ -193,6 +193,9 @@ class Run:
     units: tuple[Unit, ...]
     publication_id: str
     parameters: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[Unit, Mapping[str, str]] = field(
+        default_factory=dict
+    )  # told when it is published: what each unit was made from
 
     @property
     def tenants(self) -> tuple[str, ...]:

@@ -244,11 +244,17 @@ def all_publications(at: DeltaTable | None = None) -> list[Publication]:
     ]
 
 
-def register_attempt(units: Iterable[Unit]) -> int:
-    """Take over these units: the number of the new attempt, higher than any that ever worked on one of them."""
+def register_attempt(units: Iterable[Unit], looked_at: DeltaTable | None = None) -> int | None:
+    """Take over these units: the number of the new attempt, higher than any that ever worked on one of them.
+
+    looked_at: the version of ops.publications by which it was decided that there is something to do. None is returned, and nothing taken
+    over, where somebody has begun or published one of the units since: the decision may be stale.
+    """
     wanted = sorted(unit.id for unit in units)
     for _ in range(delta_log.RETRIES):
         current = table(PUBLICATIONS)
+        if looked_at is not None and any(_fence(current, unit_id) != _fence(looked_at, unit_id) for unit_id in wanted):
+            return None
         attempt = 1 + max((_fence(current, unit_id) // 2 for unit_id in wanted), default=0)
         try:
             _commit(
@@ -270,7 +276,7 @@ def complete(done: Sequence[Publication], note: dict[str, Any], turns: Mapping[U
     for _ in range(delta_log.RETRIES):
         current = table(PUBLICATIONS)
         if not turns:
-            _refuse_superseded(current, (p.unit for p in done if p.fenced), done[0].attempt)
+            refuse_superseded((p.unit for p in done if p.fenced), done[0].attempt, current)
         for turn in (turn for turn, told in turns.items() if _fence(current, turn.id) != told):
             raise OutOfTurn(
                 f"{turn.stage} of tenant {turn.tenant_id}: another run went first. What this one computed is stale and stays "
@@ -287,8 +293,8 @@ def complete(done: Sequence[Publication], note: dict[str, Any], turns: Mapping[U
 
 
 def _moved(turns: Mapping[Unit, int]) -> list[tuple[str, int]]:
-    """The turns one further each."""
-    return [(turn.id, told + 1) for turn, told in turns.items()]
+    """The turns further each, by as much as an attempt: where one is a unit's own fence, who is at that unit is superseded."""
+    return [(turn.id, told + 2) for turn, told in turns.items()]
 
 
 def part_id(publication_id: str, lane: str) -> str:
@@ -303,24 +309,27 @@ def fences(units: Iterable[Unit], at: DeltaTable | None = None) -> dict[Unit, in
 
 
 def take(done: Sequence[Publication], note: dict[str, Any], holders: Sequence[Unit], turns: Mapping[Unit, int]) -> bool:
-    """Make publications visible that spend what the runs of some turns spend too; False where one of the turns has moved.
+    """Make publications visible that take what other runs spend or change; False where one of their fences has moved.
 
-    holders: the units whose attempt this is; a newer one refuses it. turns: as fences() told them before what is spent was looked at.
-    Runs of that turn that are under way are out of turn then: they look again, and see what was taken.
+    holders: the units whose attempt this is; a newer one refuses it. turns: the fences of those runs, turns or units, as fences() told them
+    before what is taken was looked at. Runs that are under way there come too late then: they look again, and see what was taken.
     """
     current = table(PUBLICATIONS)
-    _refuse_superseded(current, holders, done[0].attempt)
+    refuse_superseded(holders, done[0].attempt, current)
     if any(_fence(current, turn.id) != told for turn, told in turns.items()):
         return False
     try:
-        _commit(current, [_row(publication) for publication in done], _moved(turns), note)
+        still_mine = [(unit.id, _fence(current, unit.id)) for unit in holders]
+        _commit(current, [_row(publication) for publication in done], _moved(turns) + still_mine, note)
     except CommitFailedError:
         return False
     _compact_sometimes(PUBLICATIONS)
     return True
 
 
-def _refuse_superseded(current: DeltaTable, units: Iterable[Unit], attempt: int) -> None:
+def refuse_superseded(units: Iterable[Unit], attempt: int, at: DeltaTable | None = None) -> None:
+    """Raise Superseded where an attempt no longer holds these units: by now, or at an opened version of ops.publications."""
+    current = at or table(PUBLICATIONS)
     for unit in units:
         standing = _fence(current, unit.id)
         if standing != 2 * attempt:

@@ -7,7 +7,7 @@ that fence each other off, roll-forward of a publication that was cut short (law
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -31,7 +31,7 @@ from jobs.runtime.tables import catalog
 from jobs.stages import BY_NAME, INGESTION
 
 UNTOLD = -1  # of a turn in rows that an earlier version has written: as if it had moved
-PATIENCE = 5  # how often a run that was overtaken by another period's is done again
+PATIENCE = 5  # how often a run that was overtaken by another one is done again
 
 
 def perform(verb: str, invocation: Invocation) -> Outcome:
@@ -60,11 +60,20 @@ def run_stage(invocation: Invocation) -> Outcome:
 
 def write(invocation: Invocation) -> Outcome:
     """Stage candidates for every unit whose fingerprint has changed."""
-    job = job_of(invocation.stage)
     period = Period(invocation.period).required(BY_NAME[invocation.stage].grain, invocation.stage)
     migrations.bring_up_to_date()
+    for _ in range(delta_log.RETRIES):
+        written = _write_what_is_due(invocation, period)
+        if written is not None:
+            return written
+    raise RunBroke(f"{invocation.run_id}: other runs kept beginning first. Nothing was started; run this again.")
+
+
+def _write_what_is_due(invocation: Invocation, period: Period) -> Outcome | None:
+    """The same once; None where another run has begun or published one of the units while this one looked what there is to do."""
+    job = job_of(invocation.stage)
     _finish_what_was_cut_short(invocation)
-    looked_at = ops.table(ops.PUBLICATIONS)  # what is published from here on is not seen, and has moved a turn
+    looked_at = ops.table(ops.PUBLICATIONS)  # what is published from here on is not seen, and has moved a fence
     snapshot = Snapshot.of(ops.all_publications(looked_at))
     planned = job.plan(snapshot, period, invocation)
     code = code_version(invocation.stage)
@@ -82,7 +91,9 @@ def write(invocation: Invocation) -> Outcome:
     units = tuple(p.unit for p in due)
     _interrupt_earlier(units, invocation.run_id)
     turns = ops.fences(_turns(units), looked_at)
-    attempt = ops.register_attempt(units)
+    attempt = ops.register_attempt(units, looked_at)
+    if attempt is None:
+        return None
     faults.reach("write:registered")
     run = _run(invocation, attempt, period, units)
     with records.recorded(invocation, attempt, "write", run) as told, session() as spark:
@@ -272,57 +283,84 @@ def _publish(invocation: Invocation, run: Run, detail: Mapping[str, Any]) -> tup
 
 def _finish_what_was_cut_short(asked: Invocation) -> None:
     """Roll forward what a dead process left between its first commit and its last, for the units asked for (law 4)."""
+    for _ in range(delta_log.RETRIES):
+        if all(_finished(row) for row in _cut_short(asked)):
+            return
+    raise RunBroke(f"{asked.run_id}: other runs kept beginning first. Nothing was started; run this again.")
+
+
+def _cut_short(asked: Invocation) -> list[dict[str, Any]]:
+    """The rows by which the publications of the units asked for began that are not complete, and that nobody has dropped."""
     stage = asked.stage
-    complete = {publication.publication_id for publication in ops.all_publications()}
-
-    def in_part(publication_id: str) -> bool:
-        return any(ops.part_id(publication_id, lane) in complete for lane in BY_NAME[stage].parts)
-
+    complete = Snapshot.now().complete
     begun: dict[str, dict[str, Any]] = {}
     for row in ops.rows(ops.RUNS):
         if row["stage"] == stage and row["verb"] == "publish":
             if row["status"] == "started":
                 begun[row["publication_id"]] = row
-            elif row["status"] == "done" or (row["status"] == "superseded" and not in_part(row["publication_id"])):
+            elif row["status"] == "done" or (
+                row["status"] == "superseded" and not _must_follow(stage, row["publication_id"], complete)
+            ):
                 begun.pop(row["publication_id"], None)
     if asked.tenants:
         begun = {key: row for key, row in begun.items() if set(row["tenants"]) & set(asked.tenants)}
     if stage != INGESTION.name:  # landing belongs to no month
         begun = {key: row for key, row in begun.items() if row["period"] == asked.period}
     begun = {key: row for key, row in begun.items() if (row["lane"] or "main") == asked.lane}
-    for publication_id, row in begun.items():
-        if publication_id in complete:
-            continue
-        detail = json.loads(row["detail"])
-        passing = [unit for unit in detail["units"] if unit["tenant_id"] in detail["passing"] and unit["fenced"]]
-        units = tuple(Unit(stage, unit["tenant_id"], unit["period"], unit["lane"]) for unit in passing)
-        if _has_moved(detail, units):
-            say(
-                f"{stage}: publication {publication_id[:8]} was cut short and another run has gone on since; it is computed anew"
-            )
-            ops.append(ops.RUNS, [row | {"status": "superseded", "message": "another run has gone on since"}])
-            continue
-        _interrupt_earlier(units, row["run_id"])
-        attempt = ops.register_attempt(units)
+    return [row for publication_id, row in begun.items() if publication_id not in complete]
+
+
+def _must_follow(stage: str, publication_id: str, complete: Collection[str]) -> bool:
+    """Whether a run has published a part of itself, so that nobody may drop the rest."""
+    return any(ops.part_id(publication_id, lane) in complete for lane in BY_NAME[stage].parts)
+
+
+def _finished(row: dict[str, Any]) -> bool:
+    """Roll a publication forward, or drop it where another run has gone on since; False where somebody is at its units meanwhile.
+
+    row: by which it began.
+    """
+    stage, publication_id, detail = row["stage"], row["publication_id"], json.loads(row["detail"])
+    inputs = _inputs_told(stage, detail, detail["passing"])
+    units = tuple(inputs)
+    looked_at = ops.table(ops.PUBLICATIONS)
+    published = Snapshot.of(ops.all_publications(looked_at))
+    if publication_id in published.complete:
+        return True
+    superseded = any(standing != 2 * row["attempt"] for standing in ops.fences(units, looked_at).values())
+    if BY_NAME[stage].in_turn:
+        superseded = _has_moved(detail, units)
+    if superseded and not _must_follow(stage, publication_id, published.complete):
         say(
-            f"{stage}: rolling forward publication {publication_id[:8]} of run {row['run_id']}, cut short in attempt {row['attempt']}"
+            f"{stage}: publication {publication_id[:8]} was cut short and another run has gone on since; it is computed anew"
         )
-        invocation = Invocation(
-            stage=stage, period=row["period"], run_key="", lane=row["lane"] or "main", dag_id=row["dag_id"] or "", dag_run_id=row["dag_run_id"] or "",
-            task=row["task"] or "", actor=row["actor"] or "", reason=row["reason"] or "",
-        )  # fmt: skip
-        # The staged place keeps the attempt that wrote it; only the fence moves on.
-        run = Run(row["run_id"], attempt, stage, Period(row["period"]), units, publication_id)
-        try:
-            tables = _publish(invocation, run, detail)
-        except OutOfTurn as error:  # what it was computed from has changed meanwhile
-            say(f"{error.message} Its candidates are dropped; it is computed anew.")
-            ops.append(ops.RUNS, [row | {"status": "superseded", "message": error.message}])
-            continue
-        rolled = ", ".join(f"{t.name} v{t.version}" for t in tables)
-        record = records.record(invocation, attempt, "publish", "done", f"rolled forward: {rolled}", run)
-        record |= {"run_id": row["run_id"], "publication_id": publication_id, "detail": row["detail"]}
-        ops.append(ops.RUNS, [record])
+        ops.append(ops.RUNS, [row | {"status": "superseded", "message": "another run has gone on since"}])
+        return True
+    _interrupt_earlier(units, row["run_id"])
+    attempt = ops.register_attempt(units, looked_at)
+    if attempt is None:
+        return False
+    say(
+        f"{stage}: rolling forward publication {publication_id[:8]} of run {row['run_id']}, cut short in attempt {row['attempt']}"
+    )
+    invocation = Invocation(
+        stage=stage, period=row["period"], run_key="", lane=row["lane"] or "main", dag_id=row["dag_id"] or "", dag_run_id=row["dag_run_id"] or "",
+        task=row["task"] or "", actor=row["actor"] or "", reason=row["reason"] or "",
+    )  # fmt: skip
+    # The staged place keeps the attempt that wrote it; only the fence moves on.
+    run = Run(row["run_id"], attempt, stage, Period(row["period"]), units, publication_id, inputs=inputs)
+    ops.append(ops.RUNS, [row | {"attempt": attempt}])
+    try:
+        tables = _publish(invocation, run, detail)
+    except OutOfTurn as error:  # what it was computed from has changed meanwhile
+        say(f"{error.message} Its candidates are dropped; it is computed anew.")
+        ops.append(ops.RUNS, [row | {"status": "superseded", "message": error.message}])
+        return True
+    rolled = ", ".join(f"{t.name} v{t.version}" for t in tables)
+    record = records.record(invocation, attempt, "publish", "done", f"rolled forward: {rolled}", run)
+    record |= {"run_id": row["run_id"], "publication_id": publication_id, "detail": row["detail"]}
+    ops.append(ops.RUNS, [record])
+    return True
 
 
 def _turns(units: Iterable[Unit]) -> tuple[Unit, ...]:
@@ -384,13 +422,19 @@ def _run(invocation: Invocation, attempt: int, period: Period, units: tuple[Unit
 
 
 def _restore(invocation: Invocation, written: Mapping[str, Any]) -> Run:
-    units = [unit for unit in json.loads(written["detail"])["units"] if unit["fenced"]]
-    return _run(
-        invocation,
-        written["attempt"],
-        Period(invocation.period),
-        tuple(Unit(invocation.stage, unit["tenant_id"], unit["period"], unit["lane"]) for unit in units),
-    )
+    inputs = _inputs_told(invocation.stage, json.loads(written["detail"]))
+    return replace(_run(invocation, written["attempt"], Period(invocation.period), tuple(inputs)), inputs=inputs)
+
+
+def _inputs_told(
+    stage: str, detail: Mapping[str, Any], tenants: Collection[str] | None = None
+) -> dict[Unit, Mapping[str, str]]:
+    """The units of a run that hold a fence, and what each was made from. detail: of the row of its write. tenants: whose, if not all."""
+    return {
+        Unit(stage, unit["tenant_id"], unit["period"], unit["lane"]): unit["inputs"]
+        for unit in detail["units"]
+        if unit["fenced"] and (tenants is None or unit["tenant_id"] in tenants)
+    }
 
 
 def _planned_as_json(planned: Planned, code: str) -> dict[str, Any]:

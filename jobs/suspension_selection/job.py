@@ -15,7 +15,7 @@ from jobs.runtime.contract import Invocation, Planned, Written
 from jobs.runtime.errors import UpstreamMissing
 from jobs.runtime.house import House, Snapshot
 from jobs.runtime.ops import Publication, Unit
-from jobs.stages import CASH_MATCHING, INGESTION, INVOICE_GENERATION, LEDGER_POSTING, SUSPENSION_SELECTION
+from jobs.stages import CASH_MATCHING, INGESTION, INVOICE_GENERATION, LEDGER_POSTING, MONEY_TAKEN, SUSPENSION_SELECTION
 from jobs.suspension_selection import transforms
 from jobs.suspension_selection.settings import Policy, settings
 from jobs.suspension_selection.tables import ACCOUNT_STATES, CANDIDATES
@@ -93,11 +93,7 @@ def _inputs(snapshot: Snapshot, tenant: str, period: Period, ledger: Publication
         is_fact = unit.stage == INGESTION.name and (
             unit.lane in FACTS or (unit.lane == "open_items" and unit.period <= period.month.key)
         )
-        took_cash = (
-            unit.stage == INVOICE_GENERATION.name
-            and unit.lane in INVOICE_GENERATION.parts
-            and unit.period <= period.month.key
-        )
+        took_cash = unit.stage == INVOICE_GENERATION.name and unit.lane == MONEY_TAKEN and unit.period <= period.month.key
         if is_cash or is_fact or took_cash:
             told[unit.id] = publication.fingerprint
     return told

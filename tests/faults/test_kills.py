@@ -111,7 +111,7 @@ def points(stage: str) -> list[str]:
     tables = outputs(stage)
     written = [f"write:after:{name}" for name in tables if name != "invoicing.number_register"]
     between = {
-        "invoice_generation": ["publish:numbered", "publish:focus"],
+        "invoice_generation": ["publish:frozen", "publish:numbered", "publish:focus"],
         "invoice_generation documents": ["publish:documents"],
     }
     numbered = between.get(stage, [])

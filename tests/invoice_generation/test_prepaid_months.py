@@ -162,7 +162,7 @@ def test_money_is_not_taken_by_what_nobody_completes(spark, begun):
 @pytest.fixture(scope="module")
 def cut_short(begun):
     """It goes on, and dies when it has taken the money and has no numbers yet; then a day of cash is matched."""
-    dying("publish:taken")
+    dying("publish:frozen")
     cash("2026-08-04")
     return begun
 
@@ -259,7 +259,7 @@ def overtaken(spark, issued):
     honest = faults.reach
 
     def another_begins(point):
-        if point == "publish:taken":
+        if point == "publish:frozen":
             ops.register_attempt([Unit("invoice_generation", ALPHA, AUGUST)])
         honest(point)
 
