@@ -60,18 +60,18 @@ def run_stage(invocation: Invocation) -> Outcome:
 
 def write(invocation: Invocation) -> Outcome:
     """Stage candidates for every unit whose fingerprint has changed."""
+    job = job_of(invocation.stage)
     period = Period(invocation.period).required(BY_NAME[invocation.stage].grain, invocation.stage)
     migrations.bring_up_to_date()
     for _ in range(delta_log.RETRIES):
-        written = _write_what_is_due(invocation, period)
+        written = _write_what_is_due(job, invocation, period)
         if written is not None:
             return written
     raise RunBroke(f"{invocation.run_id}: other runs kept beginning first. Nothing was started; run this again.")
 
 
-def _write_what_is_due(invocation: Invocation, period: Period) -> Outcome | None:
+def _write_what_is_due(job: Any, invocation: Invocation, period: Period) -> Outcome | None:
     """The same once; None where another run has begun or published one of the units while this one looked what there is to do."""
-    job = job_of(invocation.stage)
     _finish_what_was_cut_short(invocation)
     looked_at = ops.table(ops.PUBLICATIONS)  # what is published from here on is not seen, and has moved a fence
     snapshot = Snapshot.of(ops.all_publications(looked_at))
