@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from jobs.ledger import receipts
@@ -15,6 +16,7 @@ from jobs.runtime.contract import Invocation, Planned, Written
 from jobs.runtime.errors import UpstreamMissing
 from jobs.runtime.house import House, Snapshot
 from jobs.runtime.ops import Publication, Unit
+from jobs.runtime.shown import money
 from jobs.stages import CASH_MATCHING, INGESTION, INVOICE_GENERATION, LEDGER_POSTING, MONEY_TAKEN, SUSPENSION_SELECTION
 from jobs.suspension_selection import transforms
 from jobs.suspension_selection.settings import Policy, settings
@@ -126,7 +128,22 @@ def audit(house: House) -> dict[str, DataFrame]:
 
 def summary(house: House) -> str:
     """For whoever approves: how many accounts are nominated for what, what they owe, and one example of each."""
-    return transforms.told(transforms.by_action(house.staged(CANDIDATES.name)).collect())
+    return told(transforms.by_action(house.staged(CANDIDATES.name)).collect())
+
+
+def told(actions: Sequence[Row]) -> str:
+    """The rows of by_action() in words."""
+    lines = []
+    for row in sorted(actions, key=lambda row: (row["action"], row["currency"] or "")):
+        owing = (
+            f", {money(row['overdue'], row['currency'])} {row['currency']} overdue"
+            if row["overdue"] and row["currency"]
+            else ""
+        )
+        because = f", {row['first']['held_because']}" if row["first"]["held_because"] else ""
+        first = f"{row['first']['account_id']} of {row['first']['tenant_id']}"
+        lines.append(f"{row['action']}: {row['accounts']:,} accounts{owing}, e.g. {first}{because}")
+    return "Nominated:\n  - " + "\n  - ".join(lines) if lines else "Nobody is nominated."
 
 
 def _evaluated(house: House, documents: DataFrame) -> DataFrame:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from functools import reduce
 
-from pyspark.sql import Column, DataFrame, Row, SparkSession, Window
+from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from jobs.ledger.columns import AMOUNT, COUNT
@@ -409,14 +409,3 @@ def by_action(candidates: DataFrame) -> DataFrame:
         F.sum("overdue_balance").alias("overdue"),
         F.min(named).alias("first"),
     )
-
-
-def told(actions: Sequence[Row]) -> str:
-    """The rows of by_action() in words."""
-    lines = []
-    for row in sorted(actions, key=lambda row: (row["action"], row["currency"] or "")):
-        owing = f", {row['overdue'].normalize():,f} {row['currency']} overdue" if row["overdue"] and row["currency"] else ""
-        because = f", {row['first']['held_because']}" if row["first"]["held_because"] else ""
-        first = f"{row['first']['account_id']} of {row['first']['tenant_id']}"
-        lines.append(f"{row['action']}: {row['accounts']:,} accounts{owing}, e.g. {first}{because}")
-    return "Nominated:\n  - " + "\n  - ".join(lines) if lines else "Nobody is nominated."

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from jobs.runtime.errors import ConfigError
+from jobs.suspension_selection.job import told
 from jobs.suspension_selection.settings import Settings
 from jobs.suspension_selection.tables import CANDIDATES
-from jobs.suspension_selection.transforms import by_action, told
+from jobs.suspension_selection.transforms import by_action
 from tests.builders import collected, customer, table_of
 from tests.suspension_selection.debts import COUNTS, DAY, Facts, evaluated, owed, policy, received, suggested, was, when
 
@@ -240,9 +241,9 @@ def test_whoever_approves_reads_how_many_what_they_owe_and_one_example(spark):
     )
     assert told(by_action(staged).collect()).splitlines() == [
         "Nominated:",
-        "  - hold: 1 accounts, 5 EUR overdue, e.g. a-4 of alpha, cash of 5 EUR is unapplied",
+        "  - hold: 1 accounts, 5.00 EUR overdue, e.g. a-4 of alpha, cash of 5 EUR is unapplied",
         "  - reinstate: 1 accounts, e.g. a-5 of alpha",
-        "  - warned: 2 accounts, 1,002.5 EUR overdue, e.g. a-1 of alpha",
-        "  - warned: 1 accounts, 7 GBP overdue, e.g. a-3 of alpha",
+        "  - warned: 2 accounts, 1,002.50 EUR overdue, e.g. a-1 of alpha",
+        "  - warned: 1 accounts, 7.00 GBP overdue, e.g. a-3 of alpha",
     ]
     assert told([]) == "Nobody is nominated."
