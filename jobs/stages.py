@@ -57,7 +57,7 @@ BILLING_AGGREGATION = Stage(
     gates=("charges", "adjustments", "conservation", "month_on_month", "credits"),
     looks_back=True,
 )  # fmt: skip
-MONTH_FROZEN, MONEY_TAKEN = "frozen", "prepayments"
+MONTH_FROZEN, MONEY_TAKEN = "frozen", "prepayments"  # lanes in which issuing a month begins: docs/decisions/0006, 0017
 INVOICE_GENERATION = Stage(
     name="invoice_generation",
     inputs=(

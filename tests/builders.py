@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T
@@ -23,6 +24,7 @@ from jobs.invoice_generation.transforms import billed as all_that_is_billed
 from jobs.ledger.periods import Period
 from jobs.ledger.tenants import LegalEntity, Tenant
 from jobs.ledger.tenants import Mapping as FeedMapping
+from jobs.runtime import faults
 from jobs.runtime.contract import Invocation, Outcome
 from jobs.runtime.gates import Judgement, Verdict, judge
 from jobs.runtime.house import Snapshot, visible, visible_rows
@@ -363,6 +365,23 @@ def moved_in(home: Path, usage: Mapping[str, str], accounts: str = ACCOUNTS_FILE
 def asked(stage: str, *tenants: str, key: str = "test", period: str = "2026-07", **parameters: str) -> Invocation:
     """A call of a stage."""
     return Invocation(stage=stage, period=period, run_key=key, tenants=tenants, parameters=parameters, actor="tester")
+
+
+def at_point(patched: pytest.MonkeyPatch, point: str, happens: Callable[[], object]) -> None:
+    """Let something happen once, where the next run comes to one of the points at which a test may kill it."""
+    honest, left = faults.reach, [happens]
+
+    def reach(name: str) -> None:
+        if name == point and left:
+            left.pop()()
+        honest(name)
+
+    patched.setattr(faults, "reach", reach)
+
+
+def dies() -> None:
+    """What happens where a run dies."""
+    raise KeyboardInterrupt
 
 
 # --- gates ------------------------------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ def freeze(house: House, place: str | None, passing: Sequence[str], note: Mappin
     holders = [unit for unit in house.run.units if unit.tenant_id in passing]
     frozen = {unit.tenant_id: Unit(INVOICE_GENERATION.name, unit.tenant_id, month.key, MONTH_FROZEN) for unit in holders}
     charged = {unit.tenant_id: Unit(BILLING_AGGREGATION.name, unit.tenant_id, month.key) for unit in holders}
-    landing = [Unit(INGESTION.name, unit.tenant_id, "turn", "files") for unit in holders]
+    landing = [ops.turn_of(Unit(INGESTION.name, unit.tenant_id, "all", "files")) for unit in holders]
     money = prepaying.money(house, place, passing)
     told = dict(note) | {"publication_id": own_id}
     for _ in range(delta_log.RETRIES):

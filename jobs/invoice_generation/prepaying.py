@@ -93,7 +93,7 @@ class Money:
     @property
     def turns(self) -> list[Unit]:
         """The turns of those who spend the same money."""
-        return [Unit(CASH_MATCHING.name, tenant, "turn") for tenant in self.units]
+        return [ops.turn_of(Unit(CASH_MATCHING.name, tenant, "all")) for tenant in self.units]
 
 
 def money(house: House, place: str | None, passing: Sequence[str]) -> Money | None:

@@ -302,6 +302,11 @@ def part_id(publication_id: str, lane: str) -> str:
     return digest(publication_id, lane)[:32]
 
 
+def turn_of(unit: Unit) -> Unit:
+    """The fence of those whose runs go on from each other: one for all periods of a stage's tenant and lane."""
+    return Unit(unit.stage, unit.tenant_id, "turn", unit.lane)
+
+
 def fences(units: Iterable[Unit], at: DeltaTable | None = None) -> dict[Unit, int]:
     """How far these fences have been moved: by now, or at an opened version of ops.publications."""
     current = at or table(PUBLICATIONS)

@@ -327,9 +327,10 @@ def _finished(row: dict[str, Any]) -> bool:
     published = Snapshot.of(ops.all_publications(looked_at))
     if publication_id in published.complete:
         return True
-    superseded = any(standing != 2 * row["attempt"] for standing in ops.fences(units, looked_at).values())
-    if BY_NAME[stage].in_turn:
+    if BY_NAME[stage].in_turn:  # there, to begin is not to take over
         superseded = _has_moved(detail, units)
+    else:
+        superseded = any(standing != 2 * row["attempt"] for standing in ops.fences(units, looked_at).values())
     if superseded and not _must_follow(stage, publication_id, published.complete):
         say(
             f"{stage}: publication {publication_id[:8]} was cut short and another run has gone on since; it is computed anew"
@@ -365,9 +366,7 @@ def _finished(row: dict[str, Any]) -> bool:
 
 def _turns(units: Iterable[Unit]) -> tuple[Unit, ...]:
     """The fences of tenants whose runs of this stage go on from each other: one for all periods."""
-    return tuple(
-        sorted({Unit(u.stage, u.tenant_id, "turn", u.lane) for u in units if BY_NAME[u.stage].in_turn}, key=lambda u: u.id)
-    )
+    return tuple(sorted({ops.turn_of(unit) for unit in units if BY_NAME[unit.stage].in_turn}, key=lambda turn: turn.id))
 
 
 def _turns_told(detail: Mapping[str, Any], units: Iterable[Unit]) -> dict[Unit, int]:

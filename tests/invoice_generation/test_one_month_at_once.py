@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from jobs.invoice_generation import job
-from jobs.runtime import faults, identities
+from jobs.runtime import identities
 from jobs.runtime.contract import NOTHING_TO_DO, Invocation
 from jobs.runtime.errors import Superseded, UpstreamMissing
 from jobs.runtime.verbs import audit, publish, run_stage, write
-from tests.builders import ALPHA, asked, collected, conf_file, dropped, goes_through, moved_in, published, tenant_conf
+from tests.builders import (
+    ALPHA,
+    asked,
+    at_point,
+    collected,
+    conf_file,
+    dies,
+    dropped,
+    goes_through,
+    moved_in,
+    published,
+    tenant_conf,
+)
 from tests.homes import forget_home
 
 pytestmark = pytest.mark.slow  # whole runs of several stages: make test-slow
@@ -73,22 +84,6 @@ def issued_again():
     return run_stage(asked("invoice_generation", ALPHA, key="again", period=JULY)).status
 
 
-def at(monkeypatch, point: str, happens: Callable[[], object]) -> None:
-    """Let something happen once, where the next run comes to a point."""
-    honest, left = faults.reach, [happens]
-
-    def reach(name):
-        if name == point and left:
-            left.pop()()
-        honest(name)
-
-    monkeypatch.setattr(faults, "reach", reach)
-
-
-def dies():
-    raise KeyboardInterrupt
-
-
 def net(spark, month):
     return collected(published(spark, "invoicing.invoices", month), "account_id", "net_amount")
 
@@ -122,7 +117,7 @@ def test_whoever_began_later_goes_on_and_the_other_takes_no_number(spark, month)
 
 def test_one_that_was_overtaken_and_died_is_not_issued_beside_the_other(spark, month, monkeypatch):
     earlier, later = drafted("earlier"), drafted("later")
-    at(monkeypatch, "publish:started", dies)
+    at_point(monkeypatch, "publish:started", dies)
     with pytest.raises(KeyboardInterrupt):
         publish(earlier)
     assert publish(later).status == "done"
@@ -135,7 +130,7 @@ AFTER_THE_FREEZE = ("publish:frozen", "publish:numbered", "publish:after:invoici
 
 @pytest.mark.parametrize("point", AFTER_THE_FREEZE)
 def test_a_month_that_was_frozen_is_issued_as_it_was_then_although_its_run_died(spark, month, monkeypatch, point):
-    at(monkeypatch, point, dies)
+    at_point(monkeypatch, point, dies)
     with pytest.raises(KeyboardInterrupt):
         publish(drafted("earlier"))
     lands_late(month)
@@ -154,7 +149,7 @@ def test_whoever_comes_when_a_month_is_frozen_issues_it_as_it_was_then(spark, mo
         assert [charged_again(), issued_again()] == [NOTHING_TO_DO, NOTHING_TO_DO]
         assert net(spark, JULY) == ONE
 
-    at(monkeypatch, point, another_comes)
+    at_point(monkeypatch, point, another_comes)
     with pytest.raises(Superseded, match="has taken over from attempt 1"):
         publish(drafted("earlier"))
     assert net(spark, JULY) == ONE
@@ -214,7 +209,7 @@ def test_charges_that_were_under_way_when_the_month_was_frozen_come_too_late(spa
 def test_charges_that_were_cut_short_before_the_month_was_frozen_are_never_rolled_forward(spark, month, monkeypatch):
     issue = drafted("issue")
     cheaper(month)
-    at(monkeypatch, "publish:after:billing.charges", dies)
+    at_point(monkeypatch, "publish:after:billing.charges", dies)
     with pytest.raises(KeyboardInterrupt):
         charged_again()
     assert publish(issue).status == "done"

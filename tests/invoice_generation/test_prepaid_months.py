@@ -6,18 +6,31 @@ The tests of this module are one story and run in the order they stand in; each 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import yaml
 
 from jobs.invoice_generation import exact_checks
-from jobs.runtime import faults, identities, ops
+from jobs.runtime import identities, ops
 from jobs.runtime.books import visible_arrow
 from jobs.runtime.config import ROOT
 from jobs.runtime.errors import OutOfTurn, Superseded
 from jobs.runtime.ops import Unit
 from jobs.runtime.verbs import audit, publish, run_stage, write
-from tests.builders import ALPHA, asked, collected, conf_file, dropped, goes_through, plain, published, tenant_conf
+from tests.builders import (
+    ALPHA,
+    asked,
+    at_point,
+    collected,
+    conf_file,
+    dies,
+    dropped,
+    goes_through,
+    plain,
+    published,
+    tenant_conf,
+)
 
 pytestmark = pytest.mark.slow  # whole runs of several stages: make test-slow
 
@@ -135,15 +148,8 @@ def test_what_is_on_account_is_told_apart_from_what_is_only_suggested(charged):
 
 def dying(at):
     """The issue of July dies at some point."""
-    honest = faults.reach
-
-    def dies(point):
-        if point == at:
-            raise KeyboardInterrupt
-        honest(point)
-
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(faults, "reach", dies)
+        at_point(patched, at, dies)
         with pytest.raises(KeyboardInterrupt):
             goes_through(JULY, "invoice_generation")
 
@@ -256,15 +262,9 @@ def overtaken(spark, issued):
     cash("2026-09-01")
     waiting = asked("cash_matching", ALPHA, key="waits", period="2026-09-02")
     write(waiting)  # before the month is issued, and judged after it
-    honest = faults.reach
-
-    def another_begins(point):
-        if point == "publish:frozen":
-            ops.register_attempt([Unit("invoice_generation", ALPHA, AUGUST)])
-        honest(point)
-
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(faults, "reach", another_begins)
+        another_begins = partial(ops.register_attempt, [Unit("invoice_generation", ALPHA, AUGUST)])
+        at_point(patched, "publish:frozen", another_begins)
         with pytest.raises(Superseded) as refused:
             publish(call)
     assert not isinstance(refused.value, OutOfTurn)

@@ -270,3 +270,40 @@ def test_an_attempt_that_was_superseded_takes_nothing(home):
     with pytest.raises(Superseded, match="attempt 2 has taken over"):
         ops.take(taking(mine), {}, [INVOICES], ops.fences([TURN]))
     assert ops.all_publications() == []
+
+
+def test_who_decided_before_somebody_began_or_published_takes_nothing_over(home):
+    looked_at = ops.table(ops.PUBLICATIONS)
+    first = ops.register_attempt([ALPHA], looked_at)
+    assert first == 1
+    assert ops.register_attempt([ALPHA, BETA], looked_at) is None, "somebody has begun since"
+    assert ops.register_attempt([BETA], looked_at) == 1, "that concerns another tenant"
+    looked_at = ops.table(ops.PUBLICATIONS)
+    ops.complete([publication(attempt=first)], {})
+    assert ops.register_attempt([ALPHA], looked_at) is None, "it was published since"
+    assert ops.register_attempt([ALPHA], ops.table(ops.PUBLICATIONS)) == 2
+
+
+def test_whoever_is_at_a_unit_that_another_run_takes_is_superseded_and_counts_on(home):
+    ops.complete([publication(attempt=ops.register_attempt([ALPHA]))], {})
+    under_way, mine = ops.register_attempt([ALPHA]), ops.register_attempt([INVOICES])
+    assert ops.take(taking(mine), {}, [INVOICES], ops.fences([ALPHA]))
+    with pytest.raises(Superseded, match="attempt 3 has taken over from attempt 2"):
+        ops.complete([publication(attempt=under_way, name="late")], {})
+    assert ops.publications()[ALPHA].publication_id == "p-1"
+    assert ops.register_attempt([ALPHA]) == 4
+
+
+def test_nothing_is_taken_where_another_attempt_begins_between_the_look_and_the_commit(home, monkeypatch):
+    mine = ops.register_attempt([INVOICES])
+    honest, left = ops._commit, [True]
+
+    def commit(*told):
+        if left:
+            left.pop()
+            ops.register_attempt([INVOICES])
+        honest(*told)
+
+    monkeypatch.setattr(ops, "_commit", commit)
+    assert not ops.take(taking(mine), {}, [INVOICES], ops.fences([ALPHA]))
+    assert ops.all_publications() == []
